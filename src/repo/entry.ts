@@ -1,0 +1,79 @@
+import type { FlistId } from '../store/flist-store.ts'
+
+/** On whose behalf an operation was signed (replication.md, Settled points: who signs what). */
+export interface User {
+  readonly sub: string
+  readonly idp: '3bot' | 'jwt' | 'token' | 'guest' | 'none' | 'local' | 'mirror'
+}
+
+/** What a name points to. `name` carries its suffix; a taglink's has none. */
+export type Target =
+  | { readonly kind: 'file'; readonly flist: FlistId; readonly sizeBytes: number; readonly md5: string }
+  | { readonly kind: 'link'; readonly name: string }
+  | { readonly kind: 'xlink'; readonly repository: string; readonly name: string }
+  | { readonly kind: 'tagentry'; readonly repository: string; readonly name: string }
+  | { readonly kind: 'taglink'; readonly repository: string; readonly tag: string }
+
+/** The winning version of one name: what listings and reads use. */
+export interface Entry {
+  readonly repository: string
+  /** Set for an entry of a tag; then `name` is the name within the tag. */
+  readonly tag?: string
+  readonly name: string
+  readonly target: Target
+  /** Unix seconds of the operation; a rename keeps the file's. */
+  readonly updatedS: number
+  /** Hash of the operation that made it, 32 bytes. */
+  readonly operation: Uint8Array
+  /** Other live heads of the name: concurrent writes nobody settled. */
+  readonly conflicts: number
+}
+
+export type Change =
+  | { readonly type: 'put'; readonly name: string; readonly tag?: string; readonly target: Target; readonly updatedS?: number }
+  | { readonly type: 'delete'; readonly name: string; readonly tag?: string }
+
+/** One version in a name's history, newest first. */
+export interface HistoryItem {
+  readonly operation: Uint8Array
+  readonly author: string
+  readonly node: Uint8Array
+  readonly timeS: number
+  readonly kind: Target['kind'] | 'delete' | 'resolve'
+  readonly target: Target | undefined
+  readonly state: 'current' | 'conflict' | 'superseded' | 'superseded in conflict'
+}
+
+/** Where a chain of links ends. */
+export interface Resolved {
+  readonly entry: Entry
+  readonly target: Extract<Target, { kind: 'file' }>
+}
+
+/** Who published what under which name. Reads are synchronous, from memory. */
+export interface Repositories {
+  /** Names of every repository with a counting operation, byte order. */
+  list(): readonly string[]
+  has(repository: string): boolean
+  /** Arrival on this node of the repository's last change, unix seconds. */
+  updatedS(repository: string): number
+  /** Grows by one with each change of a repository; 0 when there is none. For caches. */
+  revision(repository: string): number
+  /** Grows with each change anywhere. */
+  readonly totalRevision: number
+  /** Files, links and taglinks, in byte order of name; no entries of tags. */
+  entries(repository: string): readonly Entry[]
+  /** Tags that have an entry, byte order. */
+  tags(repository: string): readonly string[]
+  tagEntries(repository: string, tag: string): readonly Entry[] | undefined
+  /** What a name is, links not followed. */
+  find(repository: string, name: string, tag?: string): Entry | undefined
+  /** Follows links, at most 8 deep; `undefined` for nothing, dangling or a loop. */
+  resolve(repository: string, name: string, tag?: string): Resolved | undefined
+  history(repository: string, name: string): Promise<HistoryItem[]>
+  /**
+   * Signs one operation with all changes and stores it in one synced batch; when it resolves, every read shows it.
+   * @throws {InvalidInputError} for a name outside the rule.
+   */
+  apply(repository: string, changes: readonly Change[], user: User): Promise<Entry[]>
+}

@@ -1,0 +1,58 @@
+import type { AbortOptions } from '../util/units.ts'
+import type { Descriptor } from '../format/descriptor.ts'
+
+/** SHA-256 of a descriptor's canonical bytes, 32 bytes: what an operation names as its target. */
+export type FlistId = Uint8Array
+
+/** A flist about to be kept: its canonical bytes and what it needs. */
+export interface NewFlist {
+  readonly format: 'zflist' | 'rfs'
+  readonly bytes: Uint8Array
+  /** Ids of every chunk it references, each held by this node; any order, duplicates allowed. */
+  readonly chunkIds: readonly Uint8Array[]
+  /** Regular files in it. */
+  readonly files: number
+}
+
+/** The flists this node keeps, with the presence references that hold their chunks. */
+export interface FlistStore {
+  /**
+   * Keeps a flist's parts, chunk list and descriptor and references its chunks; all durable when this resolves.
+   * It stays out of the collector's reach while `lease` is open, and afterwards while an operation names it.
+   * The same bytes give the same id, and are kept once.
+   * @throws {InvalidInputError} naming a chunk that this node does not hold; nothing is stored.
+   */
+  put(flist: NewFlist, lease: Lease): Promise<FlistId>
+
+  descriptor(id: FlistId): Descriptor | undefined
+
+  /** The canonical bytes, checked by SHA-256. @throws {CorruptError} when they do not fit. */
+  read(id: FlistId, options?: AbortOptions): Promise<Uint8Array | undefined>
+
+  /** The ids of its chunks, sorted, each once. */
+  chunkIds(id: FlistId): Promise<Uint8Array[] | undefined>
+
+  /** Every flist held. */
+  ids(): AsyncIterable<FlistId>
+
+  /** Drops a flist and its references; its chunks are the collector's from then on. */
+  delete(id: FlistId): Promise<void>
+}
+
+/**
+ * What an upload in progress holds: the collector passes over every chunk and flist in an open lease.
+ * It lives in memory, because an upload that a crash cut off was never acknowledged.
+ */
+export interface Lease {
+  holdChunks(ids: readonly Uint8Array[]): void
+  holdFlist(id: FlistId): void
+  release(): void
+}
+
+export interface Leases {
+  open(): Lease
+  /** Holds chunks until a time, across restarts: what `POST /api/v1/chunks/missing` promises. */
+  holdUntil(ids: readonly Uint8Array[], untilS: number): Promise<void>
+  holdsChunk(id: Uint8Array): boolean
+  holdsFlist(id: FlistId): boolean
+}
