@@ -12,7 +12,12 @@ export type EntryContent =
   | { readonly kind: 'directory' }
   | { readonly kind: 'file'; readonly blocks: readonly BlockRef[] }
   | { readonly kind: 'link'; readonly target: Uint8Array }
-  | { readonly kind: 'special'; readonly special: SpecialKind; readonly major: number; readonly minor: number }
+  | {
+      readonly kind: 'special'
+      readonly special: SpecialKind
+      readonly major: number
+      readonly minor: number
+    }
 
 export interface FlistEntry {
   /** Relative to the root, `/`-separated, no leading or trailing slash; empty for the root itself. */

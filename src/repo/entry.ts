@@ -30,7 +30,13 @@ export interface Entry {
 }
 
 export type Change =
-  | { readonly type: 'put'; readonly name: string; readonly tag?: string; readonly target: Target; readonly updatedS?: number }
+  | {
+      readonly type: 'put'
+      readonly name: string
+      readonly tag?: string
+      readonly target: Target
+      readonly updatedS?: number
+    }
   | { readonly type: 'delete'; readonly name: string; readonly tag?: string }
 
 /** One version in a name's history, newest first. */

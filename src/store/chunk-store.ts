@@ -62,7 +62,10 @@ export interface ChunkStore {
   delete(ids: readonly Uint8Array[]): Promise<void>
 
   /** Every held chunk in id order, from after `after`. */
-  entries(after?: Uint8Array, options?: AbortOptions): AsyncIterable<readonly [id: Uint8Array, info: ChunkInfo]>
+  entries(
+    after?: Uint8Array,
+    options?: AbortOptions,
+  ): AsyncIterable<readonly [id: Uint8Array, info: ChunkInfo]>
 
   totals(): ChunkTotals
 }

@@ -28,7 +28,11 @@ export interface RowStore {
   get(space: Space, key: Uint8Array): Uint8Array | undefined
 
   /** As many answers as keys, in their order. */
-  getMany(space: Space, keys: readonly Uint8Array[], options?: AbortOptions): Promise<Array<Uint8Array | undefined>>
+  getMany(
+    space: Space,
+    keys: readonly Uint8Array[],
+    options?: AbortOptions,
+  ): Promise<Array<Uint8Array | undefined>>
 
   /** Rows in key order, of the state at the first step; later writes do not show. Closing early frees the snapshot. */
   rows(space: Space, range?: RowRange, options?: AbortOptions): AsyncIterable<Row>

@@ -51,7 +51,7 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 
 /** A `Map` key that keeps every byte: one character a byte. */
 export function toLatin1(bytes: Uint8Array): string {
-  return asBuffer(bytes).latin1Slice()
+  return asBuffer(bytes).toString('latin1')
 }
 
 /** Eight bytes, big-endian. `value` is a safe integer. */

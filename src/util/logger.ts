@@ -48,10 +48,14 @@ function jsonLine(level: LogLevel, message: string, fields: LogFields, cause: un
 /** The message of an error and of what caused it; the stack only of what nobody expected. */
 function causeText(cause: unknown): string {
   let text = ''
-  for (let at = cause, depth = 0; at !== undefined && depth < 5; depth++) {
-    const isBug = at instanceof TypeError || at instanceof RangeError
-    text += `: ${isBug ? (at.stack ?? at.message) : at instanceof Error ? at.message : String(at)}`
+  for (let at = cause, depth = 0; at !== undefined && at !== null && depth < 5; depth++) {
+    text += `: ${at instanceof Error ? errorText(at) : String(at)}`
     at = at instanceof Error ? at.cause : undefined
   }
   return text
+}
+
+function errorText(error: Error): string {
+  const isBug = error instanceof TypeError || error instanceof RangeError
+  return isBug ? (error.stack ?? error.message) : error.message
 }

@@ -1,0 +1,29 @@
+// Compiles the WebAssembly codec and the TypeScript into dist/. Plain JavaScript: it runs before anything is built.
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, statSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+process.chdir(root)
+
+const WASM_SOURCE = 'src/format/wasm/chunk-codec.ts'
+const WASM = 'dist/src/format/chunk-codec.wasm'
+
+function run(script, args) {
+  const { status } = spawnSync(process.execPath, [script, ...args], { stdio: 'inherit' })
+  if (status !== 0) process.exit(status ?? 1)
+}
+
+function isNewer(source, target) {
+  return !existsSync(target) || statSync(source).mtimeMs > statSync(target).mtimeMs
+}
+
+if (existsSync(WASM_SOURCE) && isNewer(WASM_SOURCE, WASM)) {
+  mkdirSync('dist/src/format', { recursive: true })
+  // prettier-ignore
+  run('node_modules/assemblyscript/bin/asc.js', [
+    WASM_SOURCE, '-o', WASM, '-O3', '--noAssert', '--runtime', 'stub', '--enable', 'simd', '--enable', 'threads',
+    '--sharedMemory', '--importMemory', '--initialMemory', '1', '--maximumMemory', '2048',
+  ])
+}
+run('node_modules/typescript/bin/tsc', ['-p', '.'])
