@@ -1,0 +1,93 @@
+/** A real node in a process of its own, as an operator would run it. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+export const PROGRAM = fileURLToPath(new URL('../../src/main.js', import.meta.url))
+
+export interface Banner {
+  readonly http: string
+  readonly resp: string
+  readonly data: string
+  readonly tokenFile: string
+}
+
+export interface NodeProcess extends Banner {
+  readonly token: string
+  readonly pid: number
+  /** SIGKILL; resolves once the process is gone. */
+  kill(): Promise<void>
+  /** SIGTERM; resolves to the exit code. */
+  stop(): Promise<number | null>
+  /** What the node wrote to stderr so far. */
+  log(): string
+}
+
+/** Environment without settings of whoever runs the tests. */
+export function cleanEnvironment(settings: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('ZHUB_'))
+  return { ...Object.fromEntries(inherited), ...settings }
+}
+
+/** Starts `zhub serve --json` on free ports of loopback and waits for its first line. */
+export async function startNode(
+  data: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<NodeProcess> {
+  const environment = cleanEnvironment({
+    ZHUB_DATA: data,
+    ZHUB_HTTP: '127.0.0.1:0',
+    ZHUB_RESP: '127.0.0.1:0',
+    ZHUB_LOG: 'warn',
+    ZHUB_MIN_FREE: '0',
+    ...settings,
+  })
+  const child = spawn(process.execPath, [PROGRAM, 'serve', '--json'], {
+    env: environment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let log = ''
+  child.stderr.on('data', (piece: Buffer) => (log += piece.toString()))
+
+  const line = await firstLine(child)
+  const banner = (line === undefined ? {} : JSON.parse(line)) as Partial<Banner> & {
+    error?: { message: string }
+  }
+  if (
+    banner.http === undefined ||
+    banner.resp === undefined ||
+    banner.data === undefined ||
+    banner.tokenFile === undefined
+  ) {
+    child.kill('SIGKILL')
+    throw new Error(`node did not start: ${banner.error?.message ?? line ?? 'no line on stdout'}\n${log}`)
+  }
+  const token = (await readFile(banner.tokenFile, 'utf8')).trim()
+  return {
+    ...(banner as Banner),
+    token,
+    pid: child.pid ?? 0,
+    log: () => log,
+    kill: async () => {
+      await end(child, 'SIGKILL')
+    },
+    stop: () => end(child, 'SIGTERM'),
+  }
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  if (child.exitCode === null && child.signalCode === null) {
+    const exited = once(child, 'exit')
+    child.kill(signal)
+    await exited
+  }
+  return child.exitCode
+}
+
+async function firstLine(child: ChildProcess): Promise<string | undefined> {
+  if (child.stdout === null) return undefined
+  for await (const line of createInterface({ input: child.stdout })) return line
+  return undefined
+}
