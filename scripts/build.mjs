@@ -23,7 +23,7 @@ if (existsSync(WASM_SOURCE) && isNewer(WASM_SOURCE, WASM)) {
   // prettier-ignore
   run('node_modules/assemblyscript/bin/asc.js', [
     WASM_SOURCE, '-o', WASM, '-O3', '--noAssert', '--runtime', 'stub', '--enable', 'simd', '--enable', 'threads',
-    '--sharedMemory', '--importMemory', '--initialMemory', '1', '--maximumMemory', '2048',
+    '--importMemory', '--sharedMemory', '--noExportMemory', '--initialMemory', '1', '--maximumMemory', '65536',
   ])
 }
 run('node_modules/typescript/bin/tsc', ['-p', '.'])
