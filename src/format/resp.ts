@@ -28,6 +28,9 @@ const MAX_LENGTH_DIGITS = 8
 /** First allocation for an argument that comes in pieces; it doubles as bytes really arrive. */
 const FIRST_PIECE_BYTES = 4 * KIB
 
+const NO_ARRAY = 'Malformed request, array expected'
+const NO_STRING = 'Malformed query string'
+
 const CR = 0x0d
 const LF = 0x0a
 const ZERO = 0x30
@@ -133,29 +136,36 @@ export class RequestParser {
   #header(byte: number): boolean {
     switch (this.#state) {
       case 'array':
-        if (byte !== ARRAY) throw malformed('Malformed request, array expected')
+        expect(byte, ARRAY, NO_ARRAY)
         this.#startNumber('arguments')
         return false
       case 'arguments':
-        if (this.#numberEnds(byte, 'Malformed request, array expected')) this.#state = 'array-lf'
+        if (this.#numberEnds(byte, NO_ARRAY)) this.#state = 'array-lf'
         return false
       case 'array-lf':
-        if (byte !== LF) throw malformed('Malformed request, array expected')
+        expect(byte, LF, NO_ARRAY)
         this.#startArguments(this.#number)
         return false
       case 'bulk':
-        if (byte !== BULK) throw malformed('Malformed query string')
+        expect(byte, BULK, NO_STRING)
         this.#startNumber('length')
         return false
       case 'length':
-        if (this.#numberEnds(byte, 'Malformed query string')) this.#state = 'bulk-lf'
+        if (this.#numberEnds(byte, NO_STRING)) this.#state = 'bulk-lf'
         return false
       case 'bulk-lf':
-        if (byte !== LF) throw malformed('Malformed query string')
+        expect(byte, LF, NO_STRING)
         this.#startBody(this.#number)
         return false
-      default:
-        return this.#bodyEnds(byte)
+      case 'body':
+      case 'body-cr':
+        expect(byte, CR, NO_STRING)
+        this.#state = 'body-lf'
+        return false
+      case 'body-lf':
+        expect(byte, LF, NO_STRING)
+        this.#state = 'bulk'
+        return this.#arguments.length === this.#expected
     }
   }
 
@@ -216,16 +226,10 @@ export class RequestParser {
     }
     this.#partial.set(view, this.#seen)
   }
+}
 
-  #bodyEnds(byte: number): boolean {
-    if (byte !== (this.#state === 'body-cr' ? CR : LF)) throw malformed('Malformed query string')
-    if (this.#state === 'body-cr') {
-      this.#state = 'body-lf'
-      return false
-    }
-    this.#state = 'bulk'
-    return this.#arguments.length === this.#expected
-  }
+function expect(byte: number, wanted: number, complaint: string): void {
+  if (byte !== wanted) throw malformed(complaint)
 }
 
 function malformed(message: string): MalformedError {

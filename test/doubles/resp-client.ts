@@ -5,14 +5,16 @@ import { encodeRequest } from '../../src/format/resp.ts'
 /** A client that answers with the raw bytes of each reply, so a test compares what is really on the wire. */
 export class RespClient {
   readonly socket: Socket
-  #received: Buffer = Buffer.alloc(0)
+  #buffer: Buffer = Buffer.alloc(1024)
+  #from = 0
+  #to = 0
   #isClosed = false
   #wake: () => void = () => {}
 
   private constructor(socket: Socket) {
     this.socket = socket
     socket.on('data', (piece: Buffer) => {
-      this.#received = this.#received.length === 0 ? piece : Buffer.concat([this.#received, piece])
+      this.#append(piece)
       this.#wake()
     })
     socket.on('error', () => {})
@@ -29,6 +31,19 @@ export class RespClient {
     return client
   }
 
+  #append(piece: Buffer): void {
+    if (this.#to + piece.length > this.#buffer.length) {
+      const unread = this.#buffer.subarray(this.#from, this.#to)
+      const grown = Buffer.alloc(2 * (unread.length + piece.length))
+      grown.set(unread)
+      this.#buffer = grown
+      this.#to = unread.length
+      this.#from = 0
+    }
+    this.#buffer.set(piece, this.#to)
+    this.#to += piece.length
+  }
+
   send(...args: ReadonlyArray<Uint8Array | string>): void {
     this.socket.write(encodeRequest(args))
   }
@@ -36,10 +51,10 @@ export class RespClient {
   /** The next reply, CRLF included; `undefined` when the server closed before a whole one came. */
   async reply(): Promise<Buffer | undefined> {
     for (;;) {
-      const end = replyEnd(this.#received, 0)
+      const end = replyEnd(this.#buffer.subarray(0, this.#to), this.#from)
       if (end !== undefined) {
-        const reply = this.#received.subarray(0, end)
-        this.#received = this.#received.subarray(end)
+        const reply = Buffer.from(this.#buffer.subarray(this.#from, end))
+        this.#from = end
         return reply
       }
       if (this.#isClosed) return undefined
