@@ -325,7 +325,7 @@ export class MessageWriter {
   /** The message; the writer is used up. */
   finish(): Uint8Array {
     this.u32(0, 4, this.#words - 1)
-    return this.#buffer.subarray(0, 8 * this.#words)
+    return new Uint8Array(this.#view.buffer, this.#view.byteOffset, 8 * this.#words)
   }
 
   #bytes(pointerAt: number, length: number): number {
