@@ -1,0 +1,147 @@
+/** Request bodies, pulled: bounded in size, cut off when the client stops sending, never buffered beyond a piece. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { InvalidInputError, LimitError } from '../errors.ts'
+import { toUtf8 } from '../util/bytes.ts'
+import { KIB, SECOND_MS } from '../util/units.ts'
+import { envelope } from './answer.ts'
+import { Refusal } from './errors.ts'
+
+/** Slowest body we wait for; only the time that we wait for the client counts (security.md row 12). */
+export const BODY_FLOOR_BYTES_PER_S = 16 * KIB
+
+/** How long a client may pause before the floor bites. */
+const PATIENCE_MS = 10 * SECOND_MS
+
+/** Our own JSON bodies (security.md row 13). */
+const MAX_JSON_BYTES = 256 * KIB
+const MAX_JSON_DEPTH = 16
+
+/** Requests that wait for `100 Continue` before they send their body. */
+const awaitingContinue = new WeakSet<IncomingMessage>()
+
+/** The request came with `Expect: 100-continue`: the client is told to go on once somebody reads the body. */
+export function holdContinue(request: IncomingMessage): void {
+  awaitingContinue.add(request)
+}
+
+/**
+ * The body in pieces as they arrive.
+ * @throws {LimitError} over `maxBytes`; {Refusal} 408 when it comes too slowly; {InvalidInputError} when it is cut.
+ */
+export async function* readBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  maxBytes: number,
+): AsyncGenerator<Buffer> {
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes)
+    throw new LimitError('body', maxBytes, 'bytes')
+  if (awaitingContinue.delete(request)) response.writeContinue()
+  const arrivals = new Arrivals(request)
+  try {
+    let received = 0
+    for (;;) {
+      const piece = request.read() as Buffer | null
+      if (piece === null) {
+        if (await arrivals.ended()) return
+        continue
+      }
+      received += piece.length
+      if (received > maxBytes) throw new LimitError('body', maxBytes, 'bytes')
+      arrivals.credit(piece.length)
+      yield piece
+    }
+  } finally {
+    arrivals.stop()
+  }
+}
+
+/** Wakes a reader when bytes arrive, when the body ends or breaks, and when it comes too slowly. */
+class Arrivals {
+  readonly #request: IncomingMessage
+  readonly #timer: NodeJS.Timeout
+  #wake: (() => void) | undefined
+  #failure: Error | undefined
+  #creditMs = PATIENCE_MS
+  #waitingSinceMs: number | undefined
+
+  constructor(request: IncomingMessage) {
+    this.#request = request
+    request.on('readable', this.#onEvent)
+    request.on('end', this.#onEvent)
+    request.on('close', this.#onEvent)
+    request.on('error', this.#onEvent)
+    this.#timer = setInterval(() => this.#check(), SECOND_MS).unref()
+  }
+
+  /** Resolves when there is something to read (false) or nothing more will come (true). */
+  async ended(): Promise<boolean> {
+    if (this.#request.readableEnded) return true
+    if (this.#request.destroyed) throw new InvalidInputError('the body was cut off')
+    this.#waitingSinceMs = performance.now()
+    await new Promise<void>((resolve) => (this.#wake = resolve))
+    this.#creditMs -= performance.now() - this.#waitingSinceMs
+    this.#waitingSinceMs = undefined
+    if (this.#failure !== undefined) throw this.#failure
+    return false
+  }
+
+  credit(bytes: number): void {
+    this.#creditMs = Math.min(PATIENCE_MS, this.#creditMs + (bytes / BODY_FLOOR_BYTES_PER_S) * SECOND_MS)
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+    this.#request.off('readable', this.#onEvent)
+    this.#request.off('end', this.#onEvent)
+    this.#request.off('close', this.#onEvent)
+    // The error listener stays: a client that leaves later must not become an uncaught error.
+  }
+
+  readonly #onEvent = () => {
+    this.#wake?.()
+    this.#wake = undefined
+  }
+
+  #check(): void {
+    if (this.#waitingSinceMs === undefined) return
+    if (performance.now() - this.#waitingSinceMs < this.#creditMs) return
+    this.#failure = new Refusal(envelope(408, 'the body comes too slowly'))
+    this.#onEvent()
+  }
+}
+
+/** A whole small body. @throws {LimitError} over `maxBytes`. */
+export async function readAll(
+  request: IncomingMessage,
+  response: ServerResponse,
+  maxBytes: number,
+): Promise<Buffer> {
+  const pieces: Buffer[] = []
+  for await (const piece of readBody(request, response, maxBytes)) pieces.push(piece)
+  return Buffer.concat(pieces)
+}
+
+/** A JSON object; an empty body is an empty one. @throws {InvalidInputError} for anything else. */
+export async function readJsonObject(
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<Readonly<Record<string, unknown>>> {
+  const text = toUtf8(await readAll(request, response, MAX_JSON_BYTES))
+  if (text.trim() === '') return {}
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new InvalidInputError('malformed json request', { cause })
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new InvalidInputError('expected a JSON object')
+  }
+  if (isDeeper(value, MAX_JSON_DEPTH)) throw new LimitError('JSON nesting', MAX_JSON_DEPTH, 'levels')
+  return value as Record<string, unknown>
+}
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return levels === 0 || Object.values(value).some((member) => isDeeper(member, levels - 1))
+}

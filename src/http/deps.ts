@@ -1,0 +1,100 @@
+/** What the HTTP side presents: the parts of the node it is given, and the settings that concern it. */
+import type { ChunkAddress, FlistReader, Ingest } from './flist-ports.ts'
+import type { Repositories } from '../repo/entry.ts'
+import type { ChunkStore } from '../store/chunk-store.ts'
+import type { FlistStore, Leases } from '../store/flist-store.ts'
+import type { Logger } from '../util/logger.ts'
+import type { AbortOptions } from '../util/units.ts'
+
+/** Unix milliseconds. */
+export type Clock = () => number
+
+export interface TokenInfo {
+  /** First 16 hex digits of the token's SHA-256. */
+  readonly id: string
+  readonly user: string
+  readonly createdS: number
+  /** `undefined` = never. */
+  readonly expiresS: number | undefined
+  readonly revoked: boolean
+}
+
+export interface TokenBook {
+  /** The user a token proves. @throws {UnauthorizedError} `invalid signature` or `token expired`. */
+  verify(token: string): string
+  /** `ttlS` 0 = never; absent = the node's setting. */
+  issue(user: string, ttlS?: number): Promise<TokenInfo & { readonly token: string }>
+  list(): Promise<readonly TokenInfo[]>
+  /** Those that were revoked; empty when nothing has that id or user. */
+  revoke(idOrUser: string): Promise<readonly TokenInfo[]>
+}
+
+export interface Progress {
+  readonly done: number
+  readonly total?: number | undefined
+  readonly unit: string
+}
+
+export interface LongOptions extends AbortOptions {
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/** Jobs of the node's owner; results go out as JSON as they are. */
+export interface Operator {
+  fsck(options: LongOptions): Promise<unknown>
+  scrub(options: LongOptions): Promise<unknown>
+  collect(
+    settings: { readonly graceS?: number; readonly keepVersions?: number; readonly dryRun?: boolean },
+    options: LongOptions,
+  ): Promise<unknown>
+  /** `directory` is absolute. */
+  backup(directory: string, options: LongOptions): Promise<unknown>
+}
+
+/** Verified bytes of strangers on their way into the store. */
+export interface ChunkReceiver {
+  /** Resolves to false when the chunk was known. @throws {InvalidInputError} when `bytes` do not hash to `id`. */
+  receive(id: Uint8Array, bytes: Uint8Array): Promise<boolean>
+}
+
+export interface HttpDeps {
+  readonly repositories: Repositories
+  readonly flists: FlistStore
+  readonly chunks: ChunkStore
+  readonly receiver: ChunkReceiver
+  readonly leases: Leases
+  readonly reader: FlistReader
+  readonly ingest: Ingest
+  readonly tokens: TokenBook
+  readonly operator: Operator
+  /** The body of `GET /api/v1/status`. */
+  readonly status: () => unknown
+  readonly log: Logger
+  readonly clock?: Clock
+}
+
+export interface SiteOptions {
+  /** How clients reach the API: no trailing slash. */
+  readonly publicUrl: string
+  /** This node's public chunk address; `undefined` = served flists get none. */
+  readonly publicChunks: ChunkAddress | undefined
+  readonly flistBackend: 'auto' | 'local' | 'keep'
+  /** False: everybody is Administrator. */
+  readonly auth: boolean
+  readonly readonly: boolean
+  readonly guestToken?: string | undefined
+  /** Virtual user → 3bot name. */
+  readonly usersMap: ReadonlyMap<string, string>
+  readonly official: readonly string[]
+  readonly limits: {
+    readonly maxUploadBytes: number
+    readonly maxFlistBytes: number
+    /** Archives taken at once; more wait. */
+    readonly uploads: number
+  }
+  /** Memory for served flists, lists and dumps. */
+  readonly cacheBytes: number
+  readonly version: string
+  /** OS user that the control socket speaks for. */
+  readonly operatorName: string
+}

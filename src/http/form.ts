@@ -1,0 +1,162 @@
+/** One uploaded file of a multipart form, streamed: fields may stand before it or after it. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { once } from 'node:events'
+import type { Readable } from 'node:stream'
+import { Busboy, type BusboyHeaders, type BusboyInstance } from '@fastify/busboy'
+import { HubError, InvalidInputError, LimitError, MalformedError } from '../errors.ts'
+import { KIB, MIB } from '../util/units.ts'
+import { readBody } from './body.ts'
+import { Refusal } from './errors.ts'
+
+/** Security.md row 13. */
+const MAX_PARTS = 64
+const MAX_FIELD_BYTES = 64 * KIB
+const MAX_FIELD_NAME_BYTES = 1 * KIB
+const MAX_PART_HEADER_BYTES = 16 * KIB
+
+/** What boundaries, part headers and fields may add to the file itself. */
+const FORM_OVERHEAD_BYTES = 5 * MIB
+
+export interface FormFile {
+  /** As the client named it; may be empty. */
+  readonly filename: string
+  /** Its bytes. The end is held back until the whole form is in, so whoever has seen it knows every field. */
+  readonly body: AsyncIterable<Uint8Array>
+  /** The fields so far: all of them once `body` has ended. */
+  readonly fields: ReadonlyMap<string, string>
+}
+
+export interface FormOptions {
+  readonly maxFileBytes: number
+  /** The part that is the file; other files are passed over. */
+  readonly fileField: string
+}
+
+/**
+ * Reads a form and hands its file to `take` while the body still comes in. Resolves once both are through, to
+ * `undefined` when there is no such file. When either fails the other is given up.
+ * @throws {MalformedError} for a broken form, {LimitError}, and whatever `take` throws.
+ */
+export async function readForm<T>(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: FormOptions,
+  take: (file: FormFile) => Promise<T>,
+): Promise<T | undefined> {
+  const form = createParser(request)
+  if (form === undefined) return undefined
+  const reading = new FormReading(form, options.fileField, take)
+  const maxBytes = options.maxFileBytes + FORM_OVERHEAD_BYTES
+  try {
+    for await (const piece of readBody(request, response, maxBytes)) await reading.write(piece)
+    await reading.finish()
+  } catch (error) {
+    throw await reading.fail(error)
+  }
+  return await reading.taken
+}
+
+/** `undefined` for a body that is no multipart form: to the contract, one without a file. */
+function createParser(request: IncomingMessage): BusboyInstance | undefined {
+  const type = request.headers['content-type']
+  if (type === undefined || !/^multipart\/form-data\b/i.test(type)) return undefined
+  try {
+    return new Busboy({
+      headers: request.headers as BusboyHeaders,
+      limits: {
+        parts: MAX_PARTS,
+        fieldSize: MAX_FIELD_BYTES,
+        fieldNameSize: MAX_FIELD_NAME_BYTES,
+        headerSize: MAX_PART_HEADER_BYTES,
+      },
+      preservePath: true, // secure_filename sees the whole of it
+      isPartAFile: (_name, _type, filename) => filename !== undefined,
+    })
+  } catch {
+    return undefined // no boundary
+  }
+}
+
+/** One form on its way through the parser. */
+class FormReading<T> {
+  readonly fields = new Map<string, string>()
+  taken: Promise<T> | undefined
+  readonly #form: BusboyInstance
+  readonly #complete = deferred<void>()
+  readonly #broken = deferred<never>()
+  #isBroken = false
+  #file: Readable | undefined
+
+  constructor(form: BusboyInstance, fileField: string, take: (file: FormFile) => Promise<T>) {
+    this.#form = form
+    form.on('file', (name, stream, filename) => {
+      if (name !== fileField || this.taken !== undefined) return void stream.resume()
+      this.#file = stream.on('error', () => {}) // told by the form itself
+      const file = { filename, fields: this.fields, body: this.#heldBack(stream) }
+      this.taken = take(file)
+      this.taken.catch((error: unknown) => this.#break(error))
+    })
+    form.on('field', (name, value, nameTruncated, valueTruncated) => {
+      if (nameTruncated || valueTruncated) this.#break(new LimitError('form field', MAX_FIELD_BYTES, 'bytes'))
+      if (!this.fields.has(name)) this.fields.set(name, value)
+    })
+    form.on('partsLimit', () => this.#break(new LimitError('form', MAX_PARTS, 'parts')))
+    form.on('error', (cause) => this.#break(malformed(cause)))
+    this.#complete.promise.catch(() => {})
+    this.#broken.promise.catch(() => {})
+  }
+
+  /** Resolves when the parser has room for more. */
+  async write(piece: Buffer): Promise<void> {
+    if (this.#isBroken) return await this.#broken.promise
+    if (!this.#form.write(piece)) await Promise.race([once(this.#form, 'drain'), this.#broken.promise])
+  }
+
+  async finish(): Promise<void> {
+    const finished = once(this.#form, 'finish')
+    this.#form.end()
+    await Promise.race([finished, this.#broken.promise])
+    this.#complete.resolve()
+  }
+
+  /** Gives the rest up, waits for whoever holds the file, and says what went wrong first. */
+  async fail(error: unknown): Promise<unknown> {
+    this.#complete.reject(error)
+    this.#file?.destroy(asError(error))
+    await this.taken?.catch(() => {})
+    return error
+  }
+
+  #break(error: unknown): void {
+    this.#isBroken = true
+    this.#broken.reject(error)
+  }
+
+  async *#heldBack(stream: Readable): AsyncGenerator<Uint8Array> {
+    try {
+      yield* stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>
+      await this.#complete.promise
+    } finally {
+      stream.resume() // who stops early must not stop the parser
+    }
+  }
+}
+
+function malformed(cause: unknown): Error {
+  if (cause instanceof HubError || cause instanceof Refusal) return cause
+  return new MalformedError('multipart form', `malformed form: ${asError(cause).message}`, { cause })
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new InvalidInputError(String(error))
+}
+
+function deferred<T>() {
+  let resolve: (value: T) => void = () => {}
+  let reject: (error: unknown) => void = () => {}
+  const promise = new Promise<T>((onValue, onError) => {
+    resolve = onValue
+    reject = onError
+  })
+  return { promise, resolve, reject }
+}

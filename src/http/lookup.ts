@@ -1,0 +1,57 @@
+/** From the names in a URL to an entry, with the contract's refusals in the contract's order. */
+import type { Entry, Repositories, Resolved } from '../repo/entry.ts'
+import { toHex } from '../util/bytes.ts'
+import { refuse } from './errors.ts'
+import { checkName } from './names.ts'
+import { withSuffix } from '../repo/names.ts'
+
+/** A version by the first 8 digits of its operation: `<name>~<hash8>.flist`; a stored name of that form wins. */
+const VERSION = /^(.+)~([0-9a-f]{8})(\.flist|\.fl)$/
+
+export interface Found {
+  /** The name itself, links not followed. */
+  readonly entry: Entry
+  /** Where it ends. */
+  readonly resolved: Resolved
+}
+
+/** @throws {Refusal} 400 `invalid name`, 404 `user not found` or `source not found`. */
+export async function findFlist(
+  repositories: Repositories,
+  repository: string,
+  name: string,
+): Promise<Found> {
+  checkName(repository)
+  const stored = checkName(withSuffix(name))
+  if (!repositories.has(repository)) refuse(404, 'user not found')
+  const found =
+    lookUp(repositories, repository, stored) ?? (await findVersion(repositories, repository, stored))
+  return found ?? refuse(404, 'source not found')
+}
+
+/** The entry of a name and where it ends; `undefined` for nothing, a dangling link or a loop. */
+export function lookUp(
+  repositories: Repositories,
+  repository: string,
+  name: string,
+  tag?: string,
+): Found | undefined {
+  const entry = repositories.find(repository, name, tag)
+  const resolved = entry && repositories.resolve(repository, name, tag)
+  return resolved && { entry, resolved }
+}
+
+async function findVersion(
+  repositories: Repositories,
+  repository: string,
+  name: string,
+): Promise<Found | undefined> {
+  const [, base = '', hash8 = '', suffix = ''] = VERSION.exec(name) ?? []
+  if (base === '') return undefined
+  const history = await repositories.history(repository, base + suffix)
+  const version = history.find(({ operation }) => toHex(operation).startsWith(hash8))
+  if (version?.target?.kind !== 'file') return undefined
+  const { target, timeS: updatedS, operation } = version
+  const entry: Entry = { repository, name, target, updatedS, operation, conflicts: 0 }
+  return { entry, resolved: { entry, target } }
+}

@@ -1,0 +1,41 @@
+import { bytesAnswer, compactJson } from './answer.ts'
+import type { Route } from './call.ts'
+import { fromUtf8 } from '../util/bytes.ts'
+import type { HttpMetrics } from './metrics.ts'
+import type { Site } from './site.ts'
+
+/** The node about itself (interfaces.md, HTTP). */
+export function nodeRoutes({ repositories, status }: Site, metrics: HttpMetrics): Route[] {
+  /** One node alone holds all it lists. */
+  const summary = (name: string) => {
+    const flists = repositories.entries(name).filter(({ target }) => target.kind === 'file').length
+    return { name, held: true, flists, missingFlists: 0, missingChunks: 0, missingBytes: 0 }
+  }
+
+  const metricsPage = async () => bytesAnswer(200, metrics.contentType, fromUtf8(await metrics.page()))
+
+  const get = { method: 'GET', access: 'public' } as const
+  return [
+    {
+      ...get,
+      path: '/healthz',
+      summary: 'Answers 503 while starting or stopping',
+      handle: () => compactJson({ status: 'ok' }),
+    },
+    {
+      ...get,
+      path: '/metrics',
+      summary: 'Prometheus metrics, prefix zhub_',
+      answers: 'text/plain',
+      handle: metricsPage,
+    },
+    { ...get, path: '/api/v1/status', summary: 'The node in numbers', handle: () => compactJson(status()) },
+    {
+      ...get,
+      path: '/api/v1/repositories',
+      isCached: true,
+      summary: 'Repositories and what of them is here',
+      handle: () => compactJson({ items: repositories.list().map(summary), next: null }),
+    },
+  ]
+}

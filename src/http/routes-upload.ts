@@ -1,0 +1,132 @@
+import type { NewFlist } from '../store/flist-store.ts'
+import type { Lease } from '../store/flist-store.ts'
+import { LimitError } from '../errors.ts'
+import { bytesAnswer, type Answer } from './answer.ts'
+import type { Call, Route } from './call.ts'
+import { refuse } from './errors.ts'
+import { countsView, dumpJson } from './flist-views.ts'
+import { readForm, type FormFile } from './form.ts'
+import { checkName } from './names.ts'
+import { pythonJson, quote } from './python.ts'
+import type { Site } from './site.ts'
+import { archiveFlistName, flistFlistName, isArchiveName } from './upload-name.ts'
+import { hasFlistSuffix } from '../format/name-rule.ts'
+import { createHash } from 'node:crypto'
+import { fromUtf8 } from '../util/bytes.ts'
+
+/** Metadata that only an archive or the node itself sets; a field of that name is passed over (hub-api.md §8.1). */
+const PROTECTED_METADATA = new Set(['readme', 'backend', 'entrypoint', 'environ', 'port', 'volume'])
+
+interface Uploaded {
+  readonly name: string
+  readonly flist: NewFlist
+  /** The `response` member of the answer, style A. */
+  readonly response: string
+}
+
+/** Archives and flists going in: chunks, then flist, then operation, each durable before the next; then 200. */
+export function uploadRoutes(site: Site): Route[] {
+  const upload = (call: Call) => publish(site, call, (file, lease) => takeArchive(site, call, file, lease))
+  const uploadFlist = (call: Call) => publish(site, call, (file, lease) => takeFlist(site, call, file, lease))
+  const post = {
+    method: 'POST',
+    access: 'user',
+    mutates: true,
+    accepts: { type: 'multipart/form-data', schema: UPLOAD_FORM },
+  } as const
+  return [
+    { ...post, path: '/api/flist/me/upload', summary: 'Makes a flist of an archive', handle: upload },
+    {
+      ...post,
+      path: '/api/flist/me/upload-flist',
+      summary: 'Publishes a flist whose chunks are here',
+      handle: uploadFlist,
+    },
+  ]
+}
+
+const UPLOAD_FORM = {
+  type: 'object',
+  required: ['file'],
+  properties: { file: { type: 'string', format: 'binary' } },
+  patternProperties: { '^metadata-': { type: 'string' } },
+}
+
+/** Nothing is visible before the operation is durable, and nothing but unreferenced chunks is left of a failure. */
+async function publish(
+  site: Site,
+  { request, response, actor }: Call,
+  take: (file: FormFile, lease: Lease) => Promise<Uploaded>,
+): Promise<Answer> {
+  const { repositories, flists, leases, options, served } = site
+  const lease = leases.open()
+  try {
+    const form = { fileField: 'file', maxFileBytes: options.limits.maxUploadBytes }
+    const uploaded = await readForm(request, response, form, (file) => take(file, lease))
+    if (uploaded === undefined) refuse(500, 'no file found')
+    const { name, flist } = uploaded
+    const id = await flists.put(flist, lease)
+    const md5 = createHash('md5').update(flist.bytes).digest('hex')
+    const target = { kind: 'file', flist: id, sizeBytes: flist.bytes.length, md5 } as const
+    const { repository, user } = actor()
+    await repositories.apply(repository, [{ type: 'put', name, target }], user)
+    served.get(id).catch((error: unknown) => site.log.warn('cannot render a new flist', { name }, error))
+    return uploadAnswer(uploaded)
+  } finally {
+    lease.release()
+  }
+}
+
+async function takeArchive(site: Site, call: Call, file: FormFile, lease: Lease): Promise<Uploaded> {
+  if (file.filename === '') refuse(500, 'no file selected')
+  if (!isArchiveName(file.filename)) refuse(500, 'this file is not allowed')
+  const name = checkName(archiveFlistName(file.filename, originalName(call)))
+  const metadata = () => metadataOf(file.fields)
+  const signal = call.signal()
+  const made = await site.uploads.run(() => site.ingest(file.body, { metadata, lease, signal }), { signal })
+  return { name, flist: made.flist, response: pythonJson(countsView(made.counts)) }
+}
+
+async function takeFlist(site: Site, call: Call, file: FormFile, lease: Lease): Promise<Uploaded> {
+  if (file.filename === '') refuse(500, 'no file selected')
+  if (!hasFlistSuffix(file.filename)) refuse(500, 'this file is not allowed')
+  const name = checkName(flistFlistName(file.filename, originalName(call)))
+  const bytes = await collect(file.body, site.options.limits.maxFlistBytes)
+  const format = name.endsWith('.flist') ? 'zflist' : 'rfs'
+  const { flist, dump } = await site.reader.adopt(bytes, format, { signal: call.signal() })
+  lease.holdChunks(flist.chunkIds)
+  if (!flist.chunkIds.every((id) => site.chunks.info(id) !== undefined)) {
+    refuse(500, 'unauthorized upload, contents is not fully present on backend')
+  }
+  return { name, flist, response: await dumpJson(dump) }
+}
+
+function metadataOf(fields: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  const rows = [...fields]
+    .filter(([field]) => field.startsWith('metadata-'))
+    .map(([field, value]) => [field.slice('metadata-'.length), value] as const)
+  return new Map(rows.filter(([key]) => !PROTECTED_METADATA.has(key)))
+}
+
+function originalName({ request }: Call): string | undefined {
+  const header = request.headers['x-original-name']
+  return Array.isArray(header) ? header[0] : header
+}
+
+async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = []
+  let length = 0
+  for await (const piece of body) {
+    length += piece.length
+    if (length > maxBytes) throw new LimitError('flist', maxBytes, 'bytes')
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces)
+}
+
+/** The envelope around what the original's tool would have said. */
+function uploadAnswer({ name, response }: Uploaded): Answer {
+  const files = `{"success": true, "error": null, "response": ${response}, "status": 0}`
+  const text = `{"status": "success", "payload": {"name": ${quote(name)}, "files": ${files}}}\n`
+  return bytesAnswer(200, 'application/json', fromUtf8(text))
+}

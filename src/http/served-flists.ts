@@ -1,0 +1,87 @@
+/** The bytes of flists as they go out: canonical, plus the address where a node finds the chunks (hub-departures, Backend). */
+import { createHash } from 'node:crypto'
+import { NotFoundError } from '../errors.ts'
+import type { FlistId, FlistStore } from '../store/flist-store.ts'
+import { asBuffer, fromHex, toHex } from '../util/bytes.ts'
+import { LruCache } from '../util/lru.ts'
+import { share } from '../util/share.ts'
+import type { SiteOptions } from './deps.ts'
+import type { ChunkAddress, FlistReader } from './flist-ports.ts'
+import { pythonJson } from './python.ts'
+
+export interface ServedDigest {
+  readonly sizeBytes: number
+  readonly md5: string
+}
+
+export interface ServedFlist extends ServedDigest {
+  readonly bytes: Buffer
+}
+
+/** Sizes and sums remembered; each is about 200 bytes. */
+const MAX_DIGESTS_BYTES = 20_000 * 200
+const DIGEST_BYTES = 200
+
+type BackendOptions = Pick<SiteOptions, 'publicChunks' | 'flistBackend' | 'cacheBytes'>
+
+/** The `backend` row a flist goes out with, or `undefined` to send it as it is. */
+export function backendRow(
+  own: ChunkAddress | undefined,
+  mode: SiteOptions['flistBackend'],
+  present: string | undefined,
+): string | undefined {
+  if (mode === 'keep' || own === undefined) return undefined
+  if (present !== undefined && mode !== 'local') return undefined
+  return pythonJson({ namespace: own.namespace, host: own.host, port: own.port })
+}
+
+/** Rendered once, kept while there is room; everybody who asks meanwhile shares one rendering. */
+export class ServedFlists {
+  readonly #flists: FlistStore
+  readonly #reader: FlistReader
+  readonly #options: BackendOptions
+  readonly #rendered: LruCache<ServedFlist>
+  readonly #digests = new LruCache<ServedDigest>(MAX_DIGESTS_BYTES)
+  readonly #render: (id: string) => Promise<ServedFlist>
+
+  constructor(flists: FlistStore, reader: FlistReader, options: BackendOptions) {
+    this.#flists = flists
+    this.#reader = reader
+    this.#options = options
+    this.#rendered = new LruCache(options.cacheBytes)
+    this.#render = share((id) => this.#renderNow(id))
+  }
+
+  /** @throws {NotFoundError} when this node does not hold it. */
+  async get(id: FlistId): Promise<ServedFlist> {
+    const key = toHex(id)
+    return this.#rendered.get(key) ?? (await this.#render(key))
+  }
+
+  /** Size and md5 of the served bytes, remembered longer than the bytes. */
+  async digest(id: FlistId): Promise<ServedDigest> {
+    return this.#digests.get(toHex(id)) ?? (await this.get(id))
+  }
+
+  async #renderNow(key: string): Promise<ServedFlist> {
+    const canonical = await this.#flists.read(fromHex(key) ?? new Uint8Array())
+    if (canonical === undefined) throw new NotFoundError('source not found')
+    const bytes = asBuffer(await this.#withBackend(canonical))
+    const served = {
+      bytes,
+      sizeBytes: bytes.length,
+      md5: createHash('md5').update(bytes).digest('hex'),
+    }
+    this.#rendered.set(key, served, bytes.length)
+    this.#digests.set(key, { sizeBytes: served.sizeBytes, md5: served.md5 }, DIGEST_BYTES)
+    return served
+  }
+
+  async #withBackend(canonical: Uint8Array): Promise<Uint8Array> {
+    const { publicChunks, flistBackend } = this.#options
+    if (publicChunks === undefined || flistBackend === 'keep') return canonical
+    const present = (await this.#reader.metadata(canonical)).get('backend')
+    const row = backendRow(publicChunks, flistBackend, present)
+    return row === undefined ? canonical : await this.#reader.render(canonical, row)
+  }
+}

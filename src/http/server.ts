@@ -1,0 +1,152 @@
+/**
+ * The listeners: TCP for everybody, a unix socket for the owner of the process, one app behind all. They answer 503
+ * from the first moment, so that a client that comes early knows to come back.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import type { HostPort } from '../util/parse.ts'
+import { KIB, SECOND_MS } from '../util/units.ts'
+import { envelope, withHeaders } from './answer.ts'
+import { Gatekeeper } from './auth.ts'
+import { holdContinue } from './body.ts'
+import type { HttpDeps, SiteOptions } from './deps.ts'
+import { RETRY_AFTER_S } from './errors.ts'
+import { answerUnparsed } from './unparsed.ts'
+import { HttpMetrics, type MetricSource } from './metrics.ts'
+import { Router } from './router.ts'
+import { routesOf } from './routes.ts'
+import { send } from './send.ts'
+import { createSite } from './site.ts'
+
+/** Security.md row 12. */
+const LIMITS = {
+  headersTimeout: 10 * SECOND_MS,
+  requestTimeout: 0, // bodies have a floor of their own (body.ts): an upload may take hours
+  keepAliveTimeout: 5 * SECOND_MS,
+  maxHeaderSize: 16 * KIB,
+  connectionsCheckingInterval: 2 * SECOND_MS,
+}
+const MAX_CONNECTIONS = 4096
+
+/** How long requests in flight may take once the node stops. */
+const STOP_PATIENCE_MS = 5 * SECOND_MS
+
+export interface ListenOptions {
+  readonly listen: readonly HostPort[]
+  /** Path of the unix socket whose clients are the local operator. */
+  readonly controlSocket?: string | undefined
+  /** Addresses whose X-Forwarded-For is believed. */
+  readonly trustedProxies?: readonly string[]
+}
+
+export interface HttpServer {
+  /** Listens, and answers 503 until `open`. Resolves to the TCP addresses, in the order of `listen`. */
+  start(): Promise<HostPort[]>
+  /** From now on requests are answered. */
+  open(deps: HttpDeps, options: SiteOptions, metrics?: readonly MetricSource[]): Promise<Router>
+  /** 503 for what comes, time to finish for what is in flight, then silence. Resolves when no handle is left. */
+  stop(): Promise<void>
+}
+
+export function createHttpServer(options: ListenOptions): HttpServer {
+  return new Listeners(options)
+}
+
+class Listeners implements HttpServer {
+  readonly #options: ListenOptions
+  readonly #servers: Server[] = []
+  readonly #sockets = new Set<Socket>()
+  #router: Router | undefined
+  #inFlight = 0
+  #idle: (() => void) | undefined
+
+  constructor(options: ListenOptions) {
+    this.#options = options
+  }
+
+  async start(): Promise<HostPort[]> {
+    const { listen, controlSocket } = this.#options
+    try {
+      const addresses: HostPort[] = []
+      for (const { host, port } of listen) {
+        const server = this.#createServer(false)
+        await listening(server, { host, port })
+        addresses.push({ host, port: (server.address() as AddressInfo).port })
+      }
+      if (controlSocket !== undefined) await listening(this.#createServer(true), { path: controlSocket })
+      return addresses
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+  }
+
+  async open(deps: HttpDeps, options: SiteOptions, sources: readonly MetricSource[] = []): Promise<Router> {
+    const { repositories, tokens, log, clock = Date.now } = deps
+    const metrics = new HttpMetrics(sources)
+    const gatekeeper = new Gatekeeper(tokens, options, this.#options.trustedProxies ?? [], clock)
+    const routes = routesOf(createSite(deps, options), metrics)
+    const router = new Router(routes, { repositories, gatekeeper, metrics, log }, options)
+    await router.app.ready()
+    this.#router = router
+    return router
+  }
+
+  async stop(): Promise<void> {
+    const router = this.#router
+    this.#router = undefined
+    const closed = this.#servers.splice(0).map((server) => new Promise((resolve) => server.close(resolve)))
+    if (this.#inFlight > 0) await this.#finished()
+    for (const socket of this.#sockets) socket.destroy()
+    await Promise.all(closed)
+    await router?.app.close()
+  }
+
+  async #finished(): Promise<void> {
+    const patience = new Promise<void>((resolve) => setTimeout(resolve, STOP_PATIENCE_MS).unref())
+    await Promise.race([new Promise<void>((resolve) => (this.#idle = resolve)), patience])
+  }
+
+  #createServer(isOperator: boolean): Server {
+    const server = createServer(LIMITS, (request, response) => this.#handle(request, response, isOperator))
+    server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+      holdContinue(request)
+      this.#handle(request, response, isOperator)
+    })
+    server.on('connection', (socket: Socket) => this.#admit(socket))
+    server.on('clientError', (error, socket) => answerUnparsed(error, socket as Socket, this.#router))
+    this.#servers.push(server)
+    return server
+  }
+
+  #admit(socket: Socket): void {
+    if (this.#sockets.size >= MAX_CONNECTIONS) return void socket.destroy()
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
+  }
+
+  #handle(request: IncomingMessage, response: ServerResponse, isOperator: boolean): void {
+    this.#inFlight++
+    response.once('close', () => {
+      this.#inFlight--
+      if (this.#inFlight === 0) this.#idle?.()
+    })
+    if (this.#router === undefined) void send(request, response, UNAVAILABLE)
+    else this.#router.handle(request, response, isOperator)
+  }
+}
+
+const UNAVAILABLE = withHeaders(envelope(503, 'the node is starting or stopping'), [
+  ...['Retry-After', String(RETRY_AFTER_S)],
+  ...['Connection', 'close'],
+])
+
+function listening(server: Server, where: HostPort | { readonly path: string }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ ...where }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}

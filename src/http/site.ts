@@ -1,0 +1,25 @@
+import type { Repositories } from '../repo/entry.ts'
+import { Semaphore } from '../util/semaphore.ts'
+import type { HttpDeps, SiteOptions } from './deps.ts'
+import { FlistViews } from './flist-views.ts'
+import { ServedFlists } from './served-flists.ts'
+
+/** What the route groups work with: the node's parts, the settings, and the two caches of flist content. */
+export interface Site extends HttpDeps {
+  readonly repositories: Repositories
+  readonly options: SiteOptions
+  readonly served: ServedFlists
+  readonly views: FlistViews
+  /** Archives that are taken at once. */
+  readonly uploads: Semaphore
+}
+
+export function createSite(deps: HttpDeps, options: SiteOptions): Site {
+  return {
+    ...deps,
+    options,
+    served: new ServedFlists(deps.flists, deps.reader, options),
+    views: new FlistViews(deps.flists, deps.reader, options),
+    uploads: new Semaphore(options.limits.uploads),
+  }
+}

@@ -1,0 +1,265 @@
+/** A node without disks or workers: repositories, flists, chunks and readers in memory, each as simple as its port allows. */
+import { createHash, randomBytes } from 'node:crypto'
+import type { Dump, FlistReader, Ingest } from '../../src/http/flist-ports.ts'
+import type { HttpDeps, SiteOptions, TokenBook } from '../../src/http/deps.ts'
+import { MalformedError, UnauthorizedError } from '../../src/errors.ts'
+import type { FlistCounts } from '../../src/flist/entry.ts'
+import type { Change, Entry, Repositories, Resolved, User } from '../../src/repo/entry.ts'
+import type { ChunkStore } from '../../src/store/chunk-store.ts'
+import type { FlistStore, Leases } from '../../src/store/flist-store.ts'
+import { toHex, toUtf8 } from '../../src/util/bytes.ts'
+import { SILENT } from '../../src/util/logger.ts'
+
+export class FakeRepositories implements Repositories {
+  readonly #repositories = new Map<string, Map<string, Entry>>()
+  readonly applied: Array<{ repository: string; changes: readonly Change[]; user: User }> = []
+  totalRevision = 0
+  now = 1_700_000_000
+
+  list(): string[] {
+    return [...this.#repositories.keys()].sort()
+  }
+  has(repository: string): boolean {
+    return this.#repositories.has(repository)
+  }
+  updatedS(): number {
+    return this.now
+  }
+  revision(): number {
+    return this.totalRevision
+  }
+  entries(repository: string): Entry[] {
+    return this.#all(repository).filter(({ tag }) => tag === undefined)
+  }
+  tags(repository: string): string[] {
+    const tags = this.#all(repository).flatMap(({ tag }) => (tag === undefined ? [] : [tag]))
+    return [...new Set(tags)].sort()
+  }
+  tagEntries(repository: string, wanted: string): Entry[] | undefined {
+    const entries = this.#all(repository).filter(({ tag }) => tag === wanted)
+    return entries.length === 0 ? undefined : entries
+  }
+  find(repository: string, name: string, tag?: string): Entry | undefined {
+    return this.#repositories.get(repository)?.get(keyOf(name, tag))
+  }
+  resolve(repository: string, name: string, tag?: string, depth = 0): Resolved | undefined {
+    const entry = this.find(repository, name, tag)
+    if (entry === undefined || depth > 8) return undefined
+    const { target } = entry
+    if (target.kind === 'file') return { entry, target }
+    if (target.kind === 'link') return this.resolve(repository, target.name, undefined, depth + 1)
+    if (target.kind === 'taglink') return undefined
+    return this.resolve(target.repository, target.name, undefined, depth + 1)
+  }
+  history(): Promise<[]> {
+    return Promise.resolve([])
+  }
+  apply(repository: string, changes: readonly Change[], user: User): Promise<Entry[]> {
+    this.applied.push({ repository, changes, user })
+    const entries = this.#repositories.get(repository) ?? new Map<string, Entry>()
+    this.#repositories.set(repository, entries)
+    this.totalRevision++
+    for (const change of changes) {
+      const { name, tag } = change
+      if (change.type === 'delete') entries.delete(keyOf(name, tag))
+      else {
+        entries.set(keyOf(name, tag), {
+          repository,
+          name,
+          ...(tag === undefined ? {} : { tag }),
+          target: change.target,
+          updatedS: change.updatedS ?? this.now,
+          operation: randomBytes(32),
+          conflicts: 0,
+        })
+      }
+    }
+    return Promise.resolve([])
+  }
+  #all(repository: string): Entry[] {
+    const entries = [...(this.#repositories.get(repository)?.values() ?? [])]
+    return entries.sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)))
+  }
+}
+
+function keyOf(name: string, tag: string | undefined): string {
+  return `${tag ?? ''}/${name}`
+}
+
+export const NO_COUNTS: FlistCounts = {
+  regular: 0,
+  symlink: 0,
+  directory: 0,
+  special: 0,
+  failure: 0,
+  fullSize: 0,
+}
+
+/** Flists are JSON here: `{"fake": true, "metadata": {…}, "content": […]}`. */
+export class FakeReader implements FlistReader {
+  renderings = 0
+
+  dump(bytes: Uint8Array): Promise<Dump> {
+    return Promise.resolve().then(() => ({ counts: NO_COUNTS, content: parse(bytes).content ?? [] }))
+  }
+  metadata(bytes: Uint8Array): Promise<ReadonlyMap<string, string>> {
+    return Promise.resolve().then(() => new Map(Object.entries(parse(bytes).metadata ?? {})))
+  }
+  async *entries(): AsyncGenerator<never> {}
+  render(bytes: Uint8Array, backend: string): Promise<Uint8Array> {
+    this.renderings++
+    const flist = parse(bytes)
+    return Promise.resolve(
+      Buffer.from(JSON.stringify({ ...flist, metadata: { ...flist.metadata, backend } })),
+    )
+  }
+  async adopt(bytes: Uint8Array, format: 'zflist' | 'rfs') {
+    const chunkIds = (parse(bytes).chunks ?? []).map((id) => Buffer.from(id, 'hex'))
+    return { flist: { format, bytes, chunkIds, files: 0 }, dump: await this.dump(bytes) }
+  }
+  async *tar(): AsyncGenerator<Uint8Array> {}
+  async *file(): AsyncGenerator<Uint8Array> {}
+}
+
+interface FakeFlist {
+  readonly fake: true
+  readonly metadata?: Record<string, string>
+  readonly content?: Array<{ size: number; path: string }>
+  readonly chunks?: string[]
+}
+
+function parse(bytes: Uint8Array): FakeFlist {
+  const text = toUtf8(bytes)
+  if (!text.startsWith('{"fake"')) throw new MalformedError('flist', 'not a flist')
+  return JSON.parse(text) as FakeFlist
+}
+
+export class FakeFlists implements FlistStore {
+  readonly #flists = new Map<string, Uint8Array>()
+
+  put(flist: { readonly bytes: Uint8Array }): Promise<Uint8Array> {
+    const id = createHash('sha256').update(flist.bytes).digest()
+    this.#flists.set(toHex(id), flist.bytes)
+    return Promise.resolve(id)
+  }
+  descriptor(): undefined {
+    return undefined
+  }
+  read(id: Uint8Array): Promise<Uint8Array | undefined> {
+    return Promise.resolve(this.#flists.get(toHex(id)))
+  }
+  chunkIds(): Promise<Uint8Array[]> {
+    return Promise.resolve([])
+  }
+  async *ids(): AsyncGenerator<Uint8Array> {}
+  delete(): Promise<void> {
+    return Promise.resolve()
+  }
+}
+
+/** Tokens are `sig` and a user name; anything else proves nothing. */
+export class FakeTokens implements TokenBook {
+  verify(token: string): string {
+    if (token === 'old') throw new UnauthorizedError('token expired')
+    if (!token.startsWith('sig-')) throw new UnauthorizedError('invalid signature')
+    return token.slice(4)
+  }
+  issue(user: string, ttlS = 0) {
+    const expiresS = ttlS === 0 ? undefined : ttlS
+    return Promise.resolve({
+      id: 'f'.repeat(16),
+      user,
+      createdS: 1,
+      expiresS,
+      revoked: false,
+      token: `sig-${user}`,
+    })
+  }
+  list() {
+    return Promise.resolve([])
+  }
+  revoke() {
+    return Promise.resolve([])
+  }
+}
+
+/** What the archive "contains" is its bytes, once they are all in. */
+export function fakeIngest(store: { archives: Buffer[] }): Ingest {
+  return async (archive, { metadata }) => {
+    const pieces: Uint8Array[] = []
+    for await (const piece of archive) {
+      pieces.push(piece)
+      if (toUtf8(piece).startsWith('BAD')) throw new MalformedError('tar', 'not an archive: BAD at byte 0')
+    }
+    const bytes = Buffer.concat(pieces)
+    store.archives.push(bytes)
+    const flist = {
+      fake: true,
+      metadata: Object.fromEntries(metadata()),
+      content: [{ size: bytes.length, path: '/é' }],
+    }
+    return {
+      flist: { format: 'zflist', bytes: Buffer.from(JSON.stringify(flist)), chunkIds: [], files: 1 },
+      counts: { ...NO_COUNTS, regular: 1, fullSize: bytes.length },
+    }
+  }
+}
+
+export interface FakeNode extends HttpDeps {
+  readonly repositories: FakeRepositories
+  readonly flists: FakeFlists
+  readonly reader: FakeReader
+  readonly chunkBytes: Map<string, Uint8Array>
+  readonly archives: Buffer[]
+}
+
+export function fakeNode(): FakeNode {
+  const chunkBytes = new Map<string, Uint8Array>()
+  const store = { archives: [] as Buffer[] }
+  const chunks: Partial<ChunkStore> = {
+    read: (id) => chunkBytes.get(toHex(id)),
+    info: (id) => {
+      const bytes = chunkBytes.get(toHex(id))
+      return bytes && { lengthBytes: bytes.length, sha256: new Uint8Array(32), usedAtS: 0 }
+    },
+  }
+  const lease = { holdChunks() {}, holdFlist() {}, release() {} }
+  const leases: Partial<Leases> = { open: () => lease, holdUntil: () => Promise.resolve() }
+  const done = () => Promise.resolve({})
+  return {
+    repositories: new FakeRepositories(),
+    flists: new FakeFlists(),
+    reader: new FakeReader(),
+    chunks: chunks as ChunkStore,
+    leases: leases as Leases,
+    receiver: {
+      receive: (id, bytes) => {
+        const isNew = !chunkBytes.has(toHex(id))
+        chunkBytes.set(toHex(id), bytes)
+        return Promise.resolve(isNew)
+      },
+    },
+    ingest: fakeIngest(store),
+    tokens: new FakeTokens(),
+    operator: { fsck: done, scrub: done, collect: done, backup: done },
+    status: () => ({ version: '0' }),
+    log: SILENT,
+    chunkBytes,
+    archives: store.archives,
+  }
+}
+
+export const SITE: SiteOptions = {
+  publicUrl: 'http://hub.example.test',
+  publicChunks: { namespace: 'default', host: 'hub.example.test', port: 9900 },
+  flistBackend: 'auto',
+  auth: true,
+  readonly: false,
+  guestToken: 'guest.token.with.dots',
+  usersMap: new Map([['official-apps', 'tfofficial.3bot']]),
+  official: ['alice'],
+  limits: { maxUploadBytes: 1 << 20, maxFlistBytes: 1 << 16, uploads: 2 },
+  cacheBytes: 1 << 20,
+  version: '0.0.0',
+  operatorName: 'root',
+}
