@@ -1,11 +1,10 @@
 import type { Socket } from 'node:net'
 import { CRLF, encodeBulkHeader } from '../format/resp.ts'
-import { asBuffer } from '../util/bytes.ts'
 import { KIB } from '../util/units.ts'
 import { Bulk, type Reply } from './reply.ts'
 
-/** Below this a copy into one buffer is cheaper than one more vector of the write. */
-const COPY_BELOW_BYTES = 16 * KIB
+/** Neighbours below this are joined; from here on one more vector of the write is cheaper than a copy. */
+const JOIN_BELOW_BYTES = 1 * KIB
 
 /** Replies gathered between two looks at the socket, then written in one system call. */
 export class Output {
@@ -47,20 +46,19 @@ export class Output {
   }
 }
 
+/** The same bytes in fewer pieces. */
 function join(parts: readonly Uint8Array[]): Uint8Array[] {
   const pieces: Uint8Array[] = []
-  let from = 0
-  let smallBytes = 0
-  for (let at = 0; at <= parts.length; at++) {
-    const part = parts[at]
-    if (part !== undefined && part.length < COPY_BELOW_BYTES) {
-      smallBytes += part.length
+  let small: Uint8Array[] = []
+  for (const part of parts) {
+    if (part.length < JOIN_BELOW_BYTES) {
+      small.push(part)
       continue
     }
-    if (at > from) pieces.push(Buffer.concat(parts.slice(from, at), smallBytes))
-    if (part !== undefined) pieces.push(asBuffer(part))
-    from = at + 1
-    smallBytes = 0
+    if (small.length > 0) pieces.push(small.length === 1 ? (small[0] ?? part) : Buffer.concat(small))
+    small = []
+    pieces.push(part)
   }
+  if (small.length > 0) pieces.push(Buffer.concat(small))
   return pieces
 }
