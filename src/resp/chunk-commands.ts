@@ -37,9 +37,12 @@ function isChunkId(key: Uint8Array): boolean {
 }
 
 function lookUp(id: Uint8Array, session: Session, port: Port): Reply | Promise<Reply> {
-  const bytes = isChunkId(id) ? port.chunks.read(id) : undefined
+  // An uploader takes the answer for a promise that the chunk is kept, so it comes from the store and counts as a use.
+  const isUploader = isAuthenticated(session)
+  const source = isUploader ? port.chunks : port.hot
+  const bytes = isChunkId(id) ? source.read(id) : undefined
   if (bytes !== undefined) {
-    if (isAuthenticated(session)) port.uses.note(id)
+    if (isUploader) port.uses.note(id)
     return new Bulk(bytes)
   }
   if (port.remote !== undefined && isChunkId(id)) return fetchMissing(Uint8Array.from(id), session, port)

@@ -1,5 +1,6 @@
 import type { ChunkSource, ChunkStore } from '../store/chunk-store.ts'
 import type { RespCounters } from './counters.ts'
+import type { HotChunks } from './hot-chunks.ts'
 import type { PasswordGate } from './password-gate.ts'
 import type { Answer } from './reply.ts'
 import type { UseLog } from './use-log.ts'
@@ -7,6 +8,7 @@ import type { UseLog } from './use-log.ts'
 /** What every command of the port works on. */
 export interface Port {
   readonly chunks: ChunkStore
+  readonly hot: HotChunks
   /** Asked for chunks that are not here; what it answers is taken as verified. */
   readonly remote: ChunkSource | undefined
   readonly uses: UseLog

@@ -10,6 +10,7 @@ import type { Logger } from '../util/logger.ts'
 import { MINUTE_MS, MIB, SECOND_MS } from '../util/units.ts'
 import { Connection, type ConnectionLimits } from './connection.ts'
 import { createRespCounters, type RespCounters } from './counters.ts'
+import { HotChunks } from './hot-chunks.ts'
 import { PasswordGate } from './password-gate.ts'
 import type { Port } from './port.ts'
 import { UseLog } from './use-log.ts'
@@ -43,6 +44,8 @@ export interface RespOptions {
   /** Of all connections: each gets its share, so that 4,096 clients that do not read cost this and not 32 GiB. */
   readonly maxTotalOutputBytes?: number
   readonly failedAuthDelayMs?: number
+  /** Memory for chunks that are asked for often; 0, the default, keeps none. */
+  readonly cacheBytes?: number
 }
 
 export interface RespServer {
@@ -55,6 +58,8 @@ export interface RespServer {
   readonly counters: RespCounters
   /** Bytes kept for clients, in and out. */
   bufferedBytes(): number
+  /** Whoever deletes chunks says so here once they are gone. */
+  forget(ids: readonly Uint8Array[]): void
 }
 
 /** Source: security.md row 22. */
@@ -93,6 +98,7 @@ class ChunkPort implements RespServer {
     this.#maxConnections = options.maxConnections ?? DEFAULTS.maxConnections
     this.#port = {
       chunks,
+      hot: new HotChunks(chunks, options.cacheBytes ?? 0),
       remote,
       uses: new UseLog({ chunks, log, now }),
       gate: new PasswordGate({
@@ -130,6 +136,10 @@ class ChunkPort implements RespServer {
     let bytes = 0
     for (const connection of this.#connections) bytes += connection.bufferedBytes
     return bytes
+  }
+
+  forget(ids: readonly Uint8Array[]): void {
+    this.#port.hot.forget(ids)
   }
 
   async start(): Promise<void> {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { HotChunks } from '../../src/resp/hot-chunks.ts'
 import { guessSource, PasswordGate } from '../../src/resp/password-gate.ts'
 import { UseLog } from '../../src/resp/use-log.ts'
 import { SILENT, type Logger } from '../../src/util/logger.ts'
-import { HOUR_MS } from '../../src/util/units.ts'
+import { HOUR_MS, KIB } from '../../src/util/units.ts'
 import { bulkText, chunkOf, openPort } from '../doubles/resp-port.ts'
 
 const READ_ONLY = '-Namespace is in read-only mode\r\n'
@@ -186,6 +187,35 @@ describe('uses of chunks', () => {
     uses.note(Buffer.alloc(16, 1))
     await uses.settle()
     assert.equal(touched.length, 1)
+  })
+})
+
+describe('hot chunks', () => {
+  it('are read from the store once for readers, each time for an uploader, until they are forgotten', async (context) => {
+    const { connect, chunks, server } = await openPort(context, { password: 'secret', cacheBytes: 64 * KIB })
+    const { id, bytes } = chunkOf('hot', chunks)
+    const [reader, uploader] = [await connect(), await connect()]
+    await uploader.ask('AUTH', 'secret')
+    for (let i = 0; i < 3; i++) assert.equal(await reader.askText('GET', id), bulkText(bytes))
+    assert.equal(chunks.reads, 1)
+    await uploader.ask('GET', id)
+    await reader.ask('CHECK', id)
+    assert.equal(chunks.reads, 3)
+
+    await chunks.delete([id])
+    assert.equal(await uploader.askText('GET', id), '$-1\r\n')
+    server.forget([id])
+    assert.equal(await reader.askText('GET', id), '$-1\r\n')
+  })
+
+  it('take no more memory than they may', () => {
+    const store = { read: (id: Uint8Array) => Buffer.alloc(KIB, id[0]) }
+    const hot = new HotChunks(store, 8 * KIB)
+    for (let i = 0; i < 100; i++) {
+      hot.read(Uint8Array.of(i))
+      assert.ok(hot.bytes <= 8 * KIB)
+    }
+    assert.ok(hot.bytes > 4 * KIB)
   })
 })
 
