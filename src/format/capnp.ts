@@ -1,5 +1,5 @@
 import { LimitError, MalformedError } from '../errors.ts'
-import { asBuffer, EMPTY, toLatin1 } from '../util/bytes.ts'
+import { asBuffer, EMPTY } from '../util/bytes.ts'
 import { MIB } from '../util/units.ts'
 
 /**
@@ -32,6 +32,7 @@ export function readMessage(bytes: Uint8Array): StructReader {
 
 class MessageReader {
   readonly #bytes: Uint8Array
+  readonly #buffer: Buffer
   readonly view: DataView
   /** First word of each segment and, last, the end; in words from the start of the message, header included. */
   readonly #bounds: number[]
@@ -45,6 +46,7 @@ class MessageReader {
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes
+    this.#buffer = asBuffer(bytes)
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.#bounds = segmentBounds(this.view)
     this.#budget = TRAVERSALS * Math.ceil(bytes.length / 8)
@@ -64,15 +66,38 @@ class MessageReader {
     return new StructReader(this, this.#segment, this.#target, dataWords, pointers, depth + 1)
   }
 
-  /** The bytes of Text or Data, in the message's own memory. */
-  bytesAt(segment: number, at: number): Uint8Array {
-    if (!this.#resolve(segment, at)) return EMPTY
+  dataAt(segment: number, at: number): Uint8Array {
+    const length = this.#byteList(segment, at)
+    return length === 0 ? EMPTY : this.#bytes.subarray(8 * this.#target, 8 * this.#target + length)
+  }
+
+  textAt(segment: number, at: number): Uint8Array {
+    const length = this.#textLength(segment, at)
+    return length === 0 ? EMPTY : this.#bytes.subarray(8 * this.#target, 8 * this.#target + length)
+  }
+
+  keyAt(segment: number, at: number): string {
+    const length = this.#textLength(segment, at)
+    return length === 0 ? '' : this.#buffer.toString('latin1', 8 * this.#target, 8 * this.#target + length)
+  }
+
+  /** Without the NUL. */
+  #textLength(segment: number, at: number): number {
+    const length = this.#byteList(segment, at)
+    if (length === 0) return 0
+    if (this.#bytes[8 * this.#target + length - 1] !== 0) throw malformed('a text does not end in NUL', at)
+    return length - 1
+  }
+
+  /** Finds a list of bytes and answers its length. */
+  #byteList(segment: number, at: number): number {
+    if (!this.#resolve(segment, at)) return 0
     const length = this.#high >>> 3
     if ((this.#low & 3) !== LIST || (this.#high & 7) !== BYTE_ELEMENTS) {
       throw malformed('a pointer to bytes is something else', at)
     }
     this.#visit(Math.ceil(length / 8))
-    return this.#bytes.subarray(8 * this.#target, 8 * this.#target + length)
+    return length
   }
 
   structsAt(segment: number, at: number, depth: number): StructReader[] {
@@ -216,20 +241,19 @@ export class StructReader {
   /** Data: a view of the message's memory. */
   data(pointer: number): Uint8Array {
     if (pointer >= this.#pointers) return EMPTY
-    return this.#message.bytesAt(this.#segment, this.#at + this.#dataWords + pointer)
+    return this.#message.dataAt(this.#segment, this.#at + this.#dataWords + pointer)
   }
 
   /** Text without its NUL: raw bytes, a view of the message's memory. */
   text(pointer: number): Uint8Array {
-    const bytes = this.data(pointer)
-    if (bytes.length === 0) return bytes
-    if (bytes.at(-1) !== 0) throw malformed('a text does not end in NUL')
-    return bytes.subarray(0, -1)
+    if (pointer >= this.#pointers) return EMPTY
+    return this.#message.textAt(this.#segment, this.#at + this.#dataWords + pointer)
   }
 
   /** Text as a key: one character a byte. */
   key(pointer: number): string {
-    return toLatin1(this.text(pointer))
+    if (pointer >= this.#pointers) return ''
+    return this.#message.keyAt(this.#segment, this.#at + this.#dataWords + pointer)
   }
 
   struct(pointer: number): StructReader {

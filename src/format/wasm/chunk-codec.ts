@@ -126,9 +126,14 @@ function emitLiteral(source: usize, length: u32, target: usize): usize {
     store<u16>(out + 1, last)
     out += 3
   }
-  if (length <= 16) v128.store(out, v128.load(source))
-  else memory.copy(out, source, length)
+  copy(out, source, length)
   return out + length
+}
+
+/** Most literals are short. */
+function copy(target: usize, source: usize, length: u32): void {
+  if (length <= 16) v128.store(target, v128.load(source))
+  else memory.copy(target, source, length)
 }
 
 function emitCopy(offset: u32, length: u32, target: usize): usize {
@@ -176,8 +181,7 @@ export function snappyUncompress(source: usize, length: u32, target: usize, expe
       }
       count++
       if (count > <u32>(end - at) || count > <u32>(outEnd - out)) return false
-      if (count <= 16) v128.store(out, v128.load(at))
-      else memory.copy(out, at, count)
+      copy(out, at, count)
       at += count
       out += count
       continue
@@ -210,19 +214,17 @@ export function snappyUncompress(source: usize, length: u32, target: usize, expe
 
 /** Copies `count` (1…64) bytes from `offset` back; source and target may overlap. */
 function repeat(out: usize, offset: u32, count: u32): void {
-  const end = out + count
-  const from = out - offset
-  if (offset >= 16) {
-    v128.store(out, v128.load(from))
+  let from = out - offset
+  if (offset < 16) {
+    // The pattern, byte by byte, up to a multiple of its length that is a step of 16 or more away.
+    const first = min(count, 16)
+    for (let done: u32 = 0; done < first; done++) store<u8>(out + done, load<u8>(from + done))
+    const away = ((15 + offset) / offset) * offset
+    from = out - away
     for (let done: u32 = 16; done < count; done += 16) v128.store(out + done, v128.load(from + done))
-  } else if (offset >= 8) {
-    for (let done: u32 = 0; done < count; done += 8) store<u64>(out + done, load<u64>(from + done))
-  } else {
-    while (out < end) {
-      store<u8>(out, load<u8>(out - offset))
-      out++
-    }
+    return
   }
+  for (let done: u32 = 0; done < count; done += 16) v128.store(out + done, v128.load(from + done))
 }
 
 const DELTA: u32 = 0x9e3779b9
