@@ -112,7 +112,7 @@ export class Connection {
     return this.#parser.bufferedBytes + readableLength + this.#output.bytes + writableLength
   }
 
-  /** Answers what is under way, then closes. */
+  /** Answers writes under way, then closes. */
   shutDown(): void {
     this.#close()
   }
@@ -162,7 +162,7 @@ export class Connection {
   #answerMany(): boolean {
     const maxOutputBytes = this.#limits.maxOutputBytes()
     for (let answered = 0; ; answered++) {
-      if (this.#session.failures >= MAX_FAILURES) return this.#close()
+      if (this.#session.failures >= MAX_FAILURES && this.#underWay === 0) return this.#close()
       if (this.#socket.writableLength + this.#output.bytes >= maxOutputBytes) return this.#waitForReader()
       if (answered >= this.#limits.maxPipeline || this.#output.bytes >= TURN_BYTES) return this.#waitForTurn()
       if (!this.#answerOne()) return this.#isWaiting()
@@ -292,11 +292,12 @@ export class Connection {
     this.#close(encodeError(message))
   }
 
-  /** No more requests; once those under way are answered, the last words, and the end. */
+  /** No more requests; once writes under way are answered, the last words, and the end. */
   #close(lastWords?: Uint8Array): true {
     if (this.#isClosing) return true
     this.#isClosing = true
-    void this.#tail.then(() => {
+    const answered = this.#isWriting ? this.#tail : Promise.resolve() // a scan or a wrong password can be left
+    void answered.then(() => {
       if (lastWords !== undefined) this.#output.add(lastWords)
       this.#flush()
       this.#socket.end()

@@ -51,7 +51,7 @@ export interface RespOptions {
 export interface RespServer {
   /** @throws the system's error when an address cannot be had; nothing is left listening. */
   start(): Promise<void>
-  /** Answers what is under way and closes; resolves when every socket is gone, within three seconds. */
+  /** Answers writes under way and closes; resolves when every socket is gone, within three seconds. */
   stop(): Promise<void>
   /** Where it listens, with the real port; empty before `start`. */
   readonly addresses: readonly HostPort[]
