@@ -125,8 +125,9 @@ export async function readAll(
 export async function readJsonObject(
   request: IncomingMessage,
   response: ServerResponse,
+  maxBytes = MAX_JSON_BYTES,
 ): Promise<Readonly<Record<string, unknown>>> {
-  const text = toUtf8(await readAll(request, response, MAX_JSON_BYTES))
+  const text = toUtf8(await readAll(request, response, maxBytes))
   if (text.trim() === '') return {}
   let value: unknown
   try {

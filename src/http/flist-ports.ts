@@ -23,6 +23,11 @@ export interface Dump {
 /** Reads flists of strangers, out of this thread. @throws {MalformedError} when the bytes are no flist. */
 export interface FlistReader {
   dump(bytes: Uint8Array, options?: AbortOptions): Promise<Dump>
+  /** Counters and metadata rows, without the tree. */
+  summary(
+    bytes: Uint8Array,
+    options?: AbortOptions,
+  ): Promise<{ readonly counts: FlistCounts; readonly metadata: ReadonlyMap<string, string> }>
   /** Key, value; in key order. */
   metadata(bytes: Uint8Array, options?: AbortOptions): Promise<ReadonlyMap<string, string>>
   /** Entries in stored order, the root first. */

@@ -1,5 +1,5 @@
 /** From the names in a URL to an entry, with the contract's refusals in the contract's order. */
-import type { Entry, Repositories, Resolved } from '../repo/entry.ts'
+import type { Entry, HistoryItem, Repositories, Resolved } from '../repo/entry.ts'
 import { toHex } from '../util/bytes.ts'
 import { refuse } from './errors.ts'
 import { checkName } from './names.ts'
@@ -54,4 +54,41 @@ async function findVersion(
   const { target, timeS: updatedS, operation } = version
   const entry: Entry = { repository, name, target, updatedS, operation, conflicts: 0 }
   return { entry, resolved: { entry, target } }
+}
+
+export interface Versions {
+  /** The full name they are stored under. */
+  readonly stored: string
+  /** Newest first; never empty. */
+  readonly items: readonly HistoryItem[]
+}
+
+/** The versions of a flist, or of a taglink of that bare name. @throws {Refusal} as `findFlist`. */
+export async function findVersions(
+  repositories: Repositories,
+  repository: string,
+  name: string,
+): Promise<Versions> {
+  for (const stored of storedNames(repositories, repository, name)) {
+    const items = await repositories.history(repository, stored)
+    if (items.length > 0) return { stored, items }
+  }
+  return refuse(404, 'source not found')
+}
+
+/** What a name is, links not followed; without a suffix also a taglink. @throws {Refusal} as `findFlist`. */
+export function findEntry(repositories: Repositories, repository: string, name: string): Entry {
+  for (const stored of storedNames(repositories, repository, name)) {
+    const entry = repositories.find(repository, stored)
+    if (entry !== undefined) return entry
+  }
+  return refuse(404, 'source not found')
+}
+
+/** What a name may be stored as; the flist of that name comes first. */
+function storedNames(repositories: Repositories, repository: string, name: string): string[] {
+  checkName(repository)
+  checkName(name)
+  if (!repositories.has(repository)) refuse(404, 'user not found')
+  return [withSuffix(name), name]
 }

@@ -1,5 +1,13 @@
 import type { Route } from './call.ts'
 import type { HttpMetrics } from './metrics.ts'
+import { compactJson } from './answer.ts'
+import { openApi } from './openapi.ts'
+import { chunkRoutes } from './routes-chunks.ts'
+import { contentRoutes } from './routes-content.ts'
+import { conflictRoutes } from './routes-conflicts.ts'
+import { historyRoutes } from './routes-history.ts'
+import { operatorRoutes } from './routes-operator.ts'
+import { tokenRoutes } from './routes-tokens.ts'
 import { downloadRoutes } from './routes-downloads.ts'
 import { flistRoutes } from './routes-flist.ts'
 import { listRoutes } from './routes-lists.ts'
@@ -10,12 +18,26 @@ import type { Site } from './site.ts'
 
 /** Every route there is; a group a file. */
 export function routesOf(site: Site, metrics: HttpMetrics): Route[] {
-  return [
+  const routes: Route[] = [
     ...listRoutes(site),
     ...flistRoutes(site),
     ...meRoutes(site),
     ...uploadRoutes(site),
     ...downloadRoutes(site),
     ...nodeRoutes(site, metrics),
+    ...historyRoutes(site),
+    ...conflictRoutes(site),
+    ...contentRoutes(site),
+    ...chunkRoutes(site),
+    ...tokenRoutes(site),
+    ...operatorRoutes(site),
   ]
+  routes.push({
+    method: 'GET',
+    path: '/api/v1/openapi.json',
+    access: 'public',
+    summary: 'This description',
+    handle: () => compactJson(openApi(routes, site.options)),
+  })
+  return routes
 }

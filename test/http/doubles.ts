@@ -105,6 +105,9 @@ export class FakeReader implements FlistReader {
   metadata(bytes: Uint8Array): Promise<ReadonlyMap<string, string>> {
     return Promise.resolve().then(() => new Map(Object.entries(parse(bytes).metadata ?? {})))
   }
+  async summary(bytes: Uint8Array) {
+    return { counts: NO_COUNTS, metadata: await this.metadata(bytes) }
+  }
   async *entries(): AsyncGenerator<never> {}
   render(bytes: Uint8Array, backend: string): Promise<Uint8Array> {
     this.renderings++
