@@ -21,6 +21,10 @@ export class RecordReader {
     return this.#fields.has(name)
   }
 
+  get isEmpty(): boolean {
+    return this.#fields.size === 0
+  }
+
   value(name: string): CborValue {
     this.#asked.add(name)
     const value = this.#fields.get(name)
@@ -66,6 +70,16 @@ export class RecordReader {
   bytesList(name: string, length: number, maxItems: number): Uint8Array[] {
     const wrong = () => this.#wrong(name, `a list of ${length} byte strings`)
     return this.array(name, 0, maxItems).map((item) => asBytes(item, [length], wrong))
+  }
+
+  /** A list of texts. */
+  texts(name: string, maxItems: number, maxBytes: number): string[] {
+    return this.array(name, 0, maxItems).map((item) => {
+      if (typeof item !== 'string' || Buffer.byteLength(item) > maxBytes) {
+        throw this.#wrong(name, `a list of texts of at most ${maxBytes} bytes`)
+      }
+      return item
+    })
   }
 
   record(name: string): RecordReader {

@@ -1,4 +1,4 @@
-import type { FlistId } from '../store/flist-store.ts'
+import type { Target } from '../format/effect.ts'
 
 /** On whose behalf an operation was signed (replication.md, Settled points: who signs what). */
 export interface User {
@@ -6,13 +6,7 @@ export interface User {
   readonly idp: '3bot' | 'jwt' | 'token' | 'guest' | 'none' | 'local' | 'mirror'
 }
 
-/** What a name points to. `name` carries its suffix; a taglink's has none. */
-export type Target =
-  | { readonly kind: 'file'; readonly flist: FlistId; readonly sizeBytes: number; readonly md5: string }
-  | { readonly kind: 'link'; readonly name: string }
-  | { readonly kind: 'xlink'; readonly repository: string; readonly name: string }
-  | { readonly kind: 'tagentry'; readonly repository: string; readonly name: string }
-  | { readonly kind: 'taglink'; readonly repository: string; readonly tag: string }
+export type { Target }
 
 /** The winning version of one name: what listings and reads use. */
 export interface Entry {
@@ -76,10 +70,13 @@ export interface Repositories {
   find(repository: string, name: string, tag?: string): Entry | undefined
   /** Follows links, at most 8 deep; `undefined` for nothing, dangling or a loop. */
   resolve(repository: string, name: string, tag?: string): Resolved | undefined
-  history(repository: string, name: string): Promise<HistoryItem[]>
+  history(repository: string, name: string, tag?: string): Promise<HistoryItem[]>
   /**
    * Signs one operation with all changes and stores it in one synced batch; when it resolves, every read shows it.
-   * @throws {InvalidInputError} for a name outside the rule.
+   * Calls for one repository take effect in their order. Answers the entries that puts made. A delete of what is not
+   * there changes nothing.
+   * @throws {InvalidInputError} for a name outside the rule, a target that does not fit it, or a name twice.
+   * @throws {LimitError} over 64 changes or 16 KiB of them.
    */
   apply(repository: string, changes: readonly Change[], user: User): Promise<Entry[]>
 }

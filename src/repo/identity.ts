@@ -1,0 +1,152 @@
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { CorruptError } from '../errors.ts'
+import { signingKey } from '../format/ed25519.ts'
+import type { SigningKey } from '../format/ed25519.ts'
+import { decodeRoot, signNodeRecord, signRoot } from '../format/governance.ts'
+import type { SignedRoot } from '../format/governance.ts'
+import { INCARNATION_BYTES } from '../format/operation.ts'
+import type { RowChange, RowStore } from '../store/row-store.ts'
+import { equalBytes, fromUtf8 } from '../util/bytes.ts'
+import { markBoot } from './boot-marker.ts'
+import type { Clock } from './hybrid-clock.ts'
+import { openKeyFolder, openSeed } from './keys.ts'
+import { createPrivateFile, readPrivateFile } from './private-file.ts'
+import { SPACES } from './rows.ts'
+
+/** Who this node is, and the realm it signs in. */
+export interface Identity {
+  readonly node: SigningKey
+  /** Of tokens, unless the operator gives one. */
+  readonly tokenSeed: Uint8Array
+  /** 32 bytes. */
+  readonly realm: Uint8Array
+  readonly rootVersion: number
+  /** Of this data folder, 8 bytes; a new one at the first start and after a restore. */
+  readonly incarnation: Uint8Array
+  /** This start took a new incarnation although the node had signed before: it runs on a restored copy. */
+  readonly isRestored: boolean
+}
+
+export interface IdentityOptions {
+  /** The folder of keys. */
+  readonly directory: string
+  readonly clock: Clock
+}
+
+const OWN_NODE = fromUtf8('node')
+const OWN_INCARNATION = fromUtf8('incarnation')
+const OWN_BOOT = fromUtf8('boot')
+const ROOT_FILE = 'realm.cbor'
+const BOOT_FILE = 'boot'
+
+/** The name of a governance row. */
+export const governanceKey = {
+  root: (version: number) => fromUtf8(`root/${String(version).padStart(10, '0')}`),
+  node: (key: Uint8Array) => Buffer.concat([fromUtf8('node/'), key]),
+}
+
+/**
+ * Opens the keys, the realm and the incarnation of this data folder. At the first start it makes them: a realm of
+ * its own, of which the node is the only member.
+ * @throws {CorruptError} when the keys are not those that this index was made with.
+ */
+export async function openIdentity(rows: RowStore, { directory, clock }: IdentityOptions): Promise<Identity> {
+  await openKeyFolder(directory)
+  const node = signingKey(await openSeed(directory, 'node.key'))
+  const tokenSeed = await openSeed(directory, 'token.seed')
+  checkOwner(rows, node, directory)
+  const root = await openRealm(directory, clock)
+  const { incarnation, isRestored, changes } = await openIncarnation(rows, directory)
+  await rows.write([
+    ...changes,
+    put(SPACES.own, OWN_NODE, node.publicKey),
+    put(SPACES.governance, governanceKey.root(root.root.version), root.bytes),
+    ...(await admitSelf(rows, directory, { root, node, tokenSeed, nowS: Math.floor(clock() / 1000) })),
+  ])
+  return { node, tokenSeed, realm: root.id, rootVersion: root.root.version, incarnation, isRestored }
+}
+
+function put(space: string, key: Uint8Array, value: Uint8Array): RowChange {
+  return { type: 'put', space, key, value }
+}
+
+/** A folder of keys that was lost and made anew must not pass for the old node. */
+function checkOwner(rows: RowStore, node: SigningKey, directory: string): void {
+  const known = rows.get(SPACES.own, OWN_NODE)
+  if (known === undefined || equalBytes(known, node.publicKey)) return
+  throw new CorruptError(
+    'node.key',
+    `the keys in ${directory} are not those of this index: restore them both`,
+  )
+}
+
+async function openRealm(directory: string, clock: Clock): Promise<SignedRoot> {
+  const path = join(directory, ROOT_FILE)
+  const known = await readPrivateFile(path)
+  if (known !== undefined) return decodeRoot(known)
+  const rootKey = signingKey(await openSeed(directory, 'root.key'))
+  const nodesKey = signingKey(await openSeed(directory, 'nodes.key'))
+  const roles = {
+    root: { keys: [rootKey.publicKey], threshold: 1 },
+    nodes: { keys: [nodesKey.publicKey], threshold: 1 },
+    names: { keys: [nodesKey.publicKey], threshold: 1 },
+  }
+  const issuedS = Math.floor(clock() / 1000)
+  const root = signRoot({ version: 1, previous: undefined, roles, issuedS }, [rootKey])
+  await createPrivateFile(path, root.bytes)
+  return openRealm(directory, clock)
+}
+
+interface Admission {
+  readonly root: SignedRoot
+  readonly node: SigningKey
+  readonly tokenSeed: Uint8Array
+  readonly nowS: number
+}
+
+/** The row that makes this node a writer of its realm, unless it is there. */
+async function admitSelf(rows: RowStore, directory: string, admission: Admission): Promise<RowChange[]> {
+  const { root, node, tokenSeed, nowS } = admission
+  const key = governanceKey.node(node.publicKey)
+  if (rows.get(SPACES.governance, key) !== undefined) return []
+  const record = {
+    realm: root.id,
+    rootVersion: root.root.version,
+    node: node.publicKey,
+    tokenKey: signingKey(tokenSeed).publicKey,
+    roles: ['writer'],
+    name: '',
+    addresses: [],
+    addedS: nowS,
+  }
+  const nodesKey = signingKey(await openSeed(directory, 'nodes.key'))
+  return [put(SPACES.governance, key, signNodeRecord(record, nodesKey))]
+}
+
+interface Incarnation {
+  readonly incarnation: Uint8Array
+  readonly isRestored: boolean
+  readonly changes: readonly RowChange[]
+}
+
+async function openIncarnation(rows: RowStore, directory: string): Promise<Incarnation> {
+  const boot = await markBoot(join(directory, BOOT_FILE), rows.get(SPACES.own, OWN_BOOT))
+  const known = rows.get(SPACES.own, OWN_INCARNATION)
+  const isKept = known !== undefined && boot.isExpected
+  const incarnation = isKept ? known : createIncarnation()
+  return {
+    incarnation,
+    isRestored: known !== undefined && !isKept,
+    changes: [put(SPACES.own, OWN_BOOT, boot.state), incarnationChange(incarnation)],
+  }
+}
+
+export function createIncarnation(): Uint8Array {
+  return randomBytes(INCARNATION_BYTES)
+}
+
+/** Remembers under which incarnation this data folder signs. */
+export function incarnationChange(incarnation: Uint8Array): RowChange {
+  return put(SPACES.own, OWN_INCARNATION, incarnation)
+}
