@@ -8,17 +8,19 @@ process.chdir(root)
 
 const WASM_SOURCE = 'src/format/wasm/chunk-codec.ts'
 const WASM = 'dist/src/format/chunk-codec.wasm'
+/** The lock file names the compiler's version. */
+const WASM_INPUTS = [WASM_SOURCE, 'scripts/build.mjs', 'package-lock.json']
 
 function run(script, args) {
   const { status } = spawnSync(process.execPath, [script, ...args], { stdio: 'inherit' })
   if (status !== 0) process.exit(status ?? 1)
 }
 
-function isNewer(source, target) {
-  return !existsSync(target) || statSync(source).mtimeMs > statSync(target).mtimeMs
+function isStale(target, sources) {
+  return !existsSync(target) || sources.some((source) => statSync(source).mtimeMs > statSync(target).mtimeMs)
 }
 
-if (existsSync(WASM_SOURCE) && isNewer(WASM_SOURCE, WASM)) {
+if (isStale(WASM, WASM_INPUTS)) {
   mkdirSync('dist/src/format', { recursive: true })
   // prettier-ignore
   run('node_modules/assemblyscript/bin/asc.js', [

@@ -35,7 +35,7 @@ export interface ChunkCodec {
   decode(stored: Uint8Array, key: Uint8Array, maxPlainBytes?: number): Uint8Array
 }
 
-/** One codec for one thread: about 1.3 MiB of memory, growing only for a `maxPlainBytes` over BLOCK_BYTES. */
+/** One codec for one thread: about 1.6 MiB of memory, growing only for a `maxPlainBytes` over BLOCK_BYTES. */
 export async function createChunkCodec(): Promise<ChunkCodec> {
   const memory = createCodecMemory(OUTPUT_FROM + MAX_CHUNK_BYTES, MAX_MEMORY_BYTES)
   return new WasmChunkCodec(memory, await instantiateCodec(memory))
