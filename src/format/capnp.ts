@@ -16,6 +16,8 @@ export const MAX_MESSAGE_BYTES = 64 * MIB
 /** Each word may be visited this often on average: security.md row 5. */
 const TRAVERSALS = 8
 const MAX_DEPTH = 64
+/** Ours: a million inodes in a directory, 512 GiB in a file. Each element read takes memory, however small it is. */
+const MAX_ELEMENTS = 2 ** 20
 
 const STRUCT = 0
 const LIST = 1
@@ -115,7 +117,8 @@ class MessageReader {
     const dataWords = high & 0xffff
     const size = dataWords + (high >>> 16)
     if ((low & 3) !== STRUCT || count * size > words) throw malformed('a list is longer than its words', at)
-    if (size === 0) this.#pay(count) // elements of no size cost the sender nothing
+    if (size === 0 && count > 0) throw malformed('a list has elements of no size', at) // they cost the sender nothing
+    if (count > MAX_ELEMENTS) throw new LimitError("Cap'n Proto list", MAX_ELEMENTS, 'elements')
     return Array.from({ length: count }, (_, index) => {
       return new StructReader(this, home, first + index * size, dataWords, high >>> 16, depth + 1)
     })

@@ -153,6 +153,14 @@ describe("Cap'n Proto, hostile", () => {
     assert.ok(visited < 9 * 8 * 1100)
   })
 
+  it('refuses more elements than any directory has', () => {
+    const count = 2 ** 20 + 1
+    const root = readMessage(
+      message([struct(0, 0, 1), list(0, 7, count), struct(count, 1, 0), ...Array<bigint>(count).fill(0n)]),
+    )
+    assert.throws(() => root.structs(0), LimitError)
+  })
+
   it('refuses numbers that a double cannot hold', () => {
     const root = readMessage(message([struct(0, 2, 0), 2n ** 53n, 2n ** 63n]))
     assert.throws(() => root.u64(0), MalformedError)
