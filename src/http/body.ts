@@ -32,11 +32,12 @@ export async function* readBody(
   request: IncomingMessage,
   response: ServerResponse,
   maxBytes: number,
+  patienceMs = PATIENCE_MS,
 ): AsyncGenerator<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > maxBytes)
     throw new LimitError('body', maxBytes, 'bytes')
   if (awaitingContinue.delete(request)) response.writeContinue()
-  const arrivals = new Arrivals(request)
+  const arrivals = new Arrivals(request, patienceMs)
   try {
     let received = 0
     for (;;) {
@@ -61,11 +62,14 @@ class Arrivals {
   readonly #timer: NodeJS.Timeout
   #wake: (() => void) | undefined
   #failure: Error | undefined
-  #creditMs = PATIENCE_MS
+  readonly #patienceMs: number
+  #creditMs: number
   #waitingSinceMs: number | undefined
 
-  constructor(request: IncomingMessage) {
+  constructor(request: IncomingMessage, patienceMs: number) {
     this.#request = request
+    this.#patienceMs = patienceMs
+    this.#creditMs = patienceMs
     request.on('readable', this.#onEvent)
     request.on('end', this.#onEvent)
     request.on('close', this.#onEvent)
@@ -86,7 +90,7 @@ class Arrivals {
   }
 
   credit(bytes: number): void {
-    this.#creditMs = Math.min(PATIENCE_MS, this.#creditMs + (bytes / BODY_FLOOR_BYTES_PER_S) * SECOND_MS)
+    this.#creditMs = Math.min(this.#patienceMs, this.#creditMs + (bytes / BODY_FLOOR_BYTES_PER_S) * SECOND_MS)
   }
 
   stop(): void {

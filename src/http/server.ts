@@ -25,8 +25,9 @@ const LIMITS = {
   keepAliveTimeout: 5 * SECOND_MS,
   maxHeaderSize: 16 * KIB,
   connectionsCheckingInterval: 2 * SECOND_MS,
+  /** Of all listeners together. */
+  maxConnections: 4096,
 }
-const MAX_CONNECTIONS = 4096
 
 /** How long requests in flight may take once the node stops. */
 const STOP_PATIENCE_MS = 5 * SECOND_MS
@@ -37,6 +38,8 @@ export interface ListenOptions {
   readonly controlSocket?: string | undefined
   /** Addresses whose X-Forwarded-For is believed. */
   readonly trustedProxies?: readonly string[]
+  /** Other bounds than the documented ones: for tests. */
+  readonly limits?: Partial<typeof LIMITS>
 }
 
 export interface HttpServer {
@@ -54,6 +57,7 @@ export function createHttpServer(options: ListenOptions): HttpServer {
 
 class Listeners implements HttpServer {
   readonly #options: ListenOptions
+  readonly #limits: typeof LIMITS
   readonly #servers: Server[] = []
   readonly #sockets = new Set<Socket>()
   #router: Router | undefined
@@ -62,6 +66,7 @@ class Listeners implements HttpServer {
 
   constructor(options: ListenOptions) {
     this.#options = options
+    this.#limits = { ...LIMITS, ...options.limits }
   }
 
   async start(): Promise<HostPort[]> {
@@ -108,7 +113,9 @@ class Listeners implements HttpServer {
   }
 
   #createServer(isOperator: boolean): Server {
-    const server = createServer(LIMITS, (request, response) => this.#handle(request, response, isOperator))
+    const server = createServer(this.#limits, (request, response) =>
+      this.#handle(request, response, isOperator),
+    )
     server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
       holdContinue(request)
       this.#handle(request, response, isOperator)
@@ -120,7 +127,7 @@ class Listeners implements HttpServer {
   }
 
   #admit(socket: Socket): void {
-    if (this.#sockets.size >= MAX_CONNECTIONS) return void socket.destroy()
+    if (this.#sockets.size >= this.#limits.maxConnections) return void socket.destroy()
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
   }
