@@ -45,7 +45,8 @@ function lookUp(id: Uint8Array, session: Session, port: Port): Reply | Promise<R
     if (isUploader) port.uses.note(id)
     return new Bulk(bytes)
   }
-  if (port.remote !== undefined && isChunkId(id)) return fetchMissing(Uint8Array.from(id), session, port)
+  if (port.remote !== undefined && !isUploader && isChunkId(id))
+    return fetchMissing(Uint8Array.from(id), session, port)
   port.counters.misses++
   return NIL
 }

@@ -10,7 +10,7 @@ const permissionDenied: Command = () => encodeError('Permission denied')
 /**
  * 0-db's table in 0-db's order (`zdbd/commands.c`), because a name matches by prefix and the first match wins: `S` is
  * SET, `SC` is SCAN, `I` is INDEX. What the port does not do keeps its place, or another command would take its prefix.
- * The places of LENGTH and KEYTIME are not published; no prefix depends on them but `L`, `K` and `KEY`.
+ * LENGTH and KEYTIME are newer than the table at hand; only the prefixes `L`, `K` and `KEY` depend on their place.
  */
 const TABLE: ReadonlyArray<readonly [name: string, run: Command]> = [
   ['*', () => encodeError('This is not a valid command')],

@@ -66,6 +66,7 @@ export class Connection {
   #hasEnded = false
   #isClosing = false
   #requestSinceMs: number | undefined
+  #activeAtMs: number
 
   constructor(socket: Socket, port: Port, log: Logger, limits: ConnectionLimits) {
     this.#socket = socket
@@ -77,6 +78,7 @@ export class Connection {
       maxArgumentBytes: limits.maxValueBytes,
     })
     this.#parser.keepBytes = READER_ARGUMENT_BYTES
+    this.#activeAtMs = port.now()
     this.#session = {
       guessSource: guessSource(socket.remoteAddress ?? ''),
       isAdmin: false,
@@ -112,6 +114,11 @@ export class Connection {
     return this.#parser.bufferedBytes + readableLength + this.#output.bytes + writableLength
   }
 
+  /** When the client last sent something; never for one that is waiting for us. */
+  get idleSinceMs(): number {
+    return this.#underWay > 0 ? Infinity : this.#activeAtMs
+  }
+
   /** Answers writes under way, then closes. */
   shutDown(): void {
     this.#close()
@@ -123,6 +130,7 @@ export class Connection {
 
   #receive(piece: Uint8Array): void {
     this.#port.counters.bytesIn += piece.length
+    this.#activeAtMs = this.#port.now()
     if (this.#isClosing) return
     this.#parser.push(piece)
     if (this.#isBlocked) this.#socket.pause()
@@ -260,7 +268,10 @@ export class Connection {
   }
 
   #failed(error: unknown, command: string): Uint8Array {
-    if (!isAbort(error, this.#gone.signal)) this.#log.error('chunk port: command failed', { command }, error)
+    if (error instanceof HubError) this.#log.warn('chunk port: command failed', { command }, error)
+    else if (!isAbort(error, this.#gone.signal)) {
+      this.#log.error('chunk port: command failed', { command }, error)
+    }
     return errorReply(error)
   }
 

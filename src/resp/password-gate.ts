@@ -1,5 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { InvalidInputError } from '../errors.ts'
+
+/** As 0-db's for SELECT. */
+export const MAX_PASSWORD_BYTES = 255
 
 /** Wrong passwords of one address that may be waiting for their answer; more are refused without a look. */
 const MAX_FAILING_PER_ADDRESS = 16
@@ -20,7 +24,12 @@ export class PasswordGate {
   readonly #failureDelayMs: number
   readonly #failing = new Map<string, number>()
 
+  /** @throws {InvalidInputError} when nobody could send the password. */
   constructor(options: PasswordGateOptions) {
+    const passwordBytes = Buffer.byteLength(options.password ?? 'none')
+    if (passwordBytes === 0 || passwordBytes > MAX_PASSWORD_BYTES) {
+      throw new InvalidInputError(`the chunk port's password must have 1 to ${MAX_PASSWORD_BYTES} bytes`)
+    }
     this.#digest = options.password === undefined ? undefined : digest(options.password)
     this.#failureDelayMs = options.failureDelayMs
   }

@@ -72,6 +72,8 @@ const DEFAULTS = {
   maxTotalOutputBytes: 256 * MIB,
   failedAuthDelayMs: SECOND_MS,
 } as const
+/** From then on a silent connection may have to go when the port is full; 0-fs tries one that rested 10 s before use. */
+const IDLE_ENOUGH_MS = 15 * SECOND_MS
 /** Whoever has not taken our last words by then loses them. */
 const STOP_MS = 2 * SECOND_MS
 
@@ -178,7 +180,7 @@ class ChunkPort implements RespServer {
   }
 
   #accept(socket: Socket): void {
-    if (this.#connections.size >= this.#maxConnections) return this.#refuse(socket)
+    if (this.#connections.size >= this.#maxConnections && !this.#makeRoom()) return this.#refuse(socket)
     this.counters.connections++
     this.counters.connectionsTotal++
     const connection = new Connection(socket, this.#port, this.#log, this.#limits)
@@ -188,6 +190,22 @@ class ChunkPort implements RespServer {
       this.#connections.delete(connection)
       if (this.#connections.size === 0) this.#onLastClosed?.()
     })
+  }
+
+  /** Closes the connection that has been silent longest, so that idlers cannot keep nodes out. False if none has. */
+  #makeRoom(): boolean {
+    let longest: Connection | undefined
+    let sinceMs = this.#port.now() - IDLE_ENOUGH_MS
+    for (const connection of this.#connections) {
+      if (connection.idleSinceMs > sinceMs) continue
+      longest = connection
+      sinceMs = connection.idleSinceMs
+    }
+    if (longest === undefined) return false
+    this.counters.connectionsDropped++
+    this.#connections.delete(longest)
+    longest.destroy()
+    return true
   }
 
   #refuse(socket: Socket): void {

@@ -3,6 +3,7 @@ import { encodeArrayHeader, encodeBulk, encodeError, encodeInteger, encodeSimple
 import { EMPTY, fromUtf8, toUtf8 } from '../util/bytes.ts'
 import { MIB } from '../util/units.ts'
 import { INVALID_ARGUMENT, UNEXPECTED_ARGUMENTS } from './chunk-commands.ts'
+import { MAX_PASSWORD_BYTES } from './password-gate.ts'
 import type { Command, Port, Session } from './port.ts'
 import type { Reply } from './reply.ts'
 
@@ -10,7 +11,6 @@ import type { Reply } from './reply.ts'
 const NAMESPACE = 'default'
 /** Source: 0-db `NAMESPACE_MAX_LENGTH`. */
 const MAX_NAMESPACE_BYTES = 128
-const MAX_PASSWORD_BYTES = 128
 
 const OK = encodeSimple('OK')
 const PONG = encodeSimple('PONG')

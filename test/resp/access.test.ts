@@ -121,6 +121,12 @@ describe('PasswordGate', () => {
     assert.equal(gate.accepts(Buffer.from('secret'), '192.0.2.1'), true)
   })
 
+  it('refuses a password that nobody could send', () => {
+    for (const password of ['', 'x'.repeat(256)]) {
+      assert.throws(() => new PasswordGate({ password, failureDelayMs: 1 }), { code: 'HUB_INVALID_INPUT' })
+    }
+  })
+
   it('counts an IPv6 network as one', () => {
     assert.equal(guessSource('::ffff:192.0.2.7'), '192.0.2.7')
     assert.equal(guessSource('192.0.2.7'), '192.0.2.7')

@@ -233,11 +233,37 @@ describe('limits of the chunk port', () => {
     assert.equal(await (await connect()).askText('PING'), '+PONG\r\n')
   })
 
+  it('close the connection that was silent longest when there is no room', async (context) => {
+    let nowMs = 0
+    const { connect } = await openPort(context, { maxConnections: 2 }, { now: () => nowMs })
+    const [silent, busy] = [await connect(), await connect()]
+    await silent.ask('PING')
+    nowMs = 20_000
+    await busy.ask('PING')
+    const third = await connect()
+    assert.equal(await third.askText('PING'), '+PONG\r\n')
+    assert.equal(await silent.reply(), undefined)
+    assert.equal(await busy.askText('PING'), '+PONG\r\n')
+  })
+
   it('close a connection that is silent', async (context) => {
     const { connect } = await openPort(context, { idleMs: 30 })
     const client = await connect()
     assert.equal(await client.askText('PING'), '+PONG\r\n')
     assert.equal(await client.reply(), undefined)
+  })
+
+  it('close a connection whose replies nobody takes', async (context) => {
+    const { chunks, connect, server } = await openPort(context, { idleMs: 30, maxOutputBytes: MIB })
+    const { id } = chunkOf(Buffer.alloc(512 * KIB), chunks)
+    const client = await connect({ allowHalfOpen: true })
+    client.socket.pause()
+    client.socket.write(encodeRequest(['MGET', ...Array<Buffer>(1000).fill(id)]))
+    while (server.counters.connectionsTotal === 0 || server.counters.connections > 0) {
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    assert.ok(chunks.reads < 1000)
+    assert.equal(server.bufferedBytes(), 0)
   })
 
   it('close a connection whose request does not end', async (context) => {
