@@ -9,9 +9,9 @@ import { emptyAnswer, envelope, withHeaders, type Answer } from './answer.ts'
 import type { Gatekeeper } from './auth.ts'
 import type { Actor, Call, Route } from './call.ts'
 import { isConditional } from './downloads.ts'
+import { isUnread, sendEarly } from './early-answer.ts'
 import { answerOf, isWorthLogging } from './errors.ts'
 import type { HttpMetrics } from './metrics.ts'
-import { RequestBody } from './request-body.ts'
 import { send } from './send.ts'
 
 export interface RouterDeps {
@@ -134,14 +134,13 @@ export class Router {
       answer = answerOf(error)
       if (isWorthLogging(error)) this.#log('request failed', request, error)
     }
+    if (response.destroyed) return answer // the client is gone
     this.#deps.metrics.count(answer.status)
-    const body = new RequestBody(request, response)
     try {
-      await send(request, response, body.isUnread ? withHeaders(answer, ['Connection', 'close']) : answer)
+      await (isUnread(request) ? sendEarly : send)(request, response, answer)
     } catch (error) {
       if (isWorthLogging(error)) this.#log('answer cut off', request, error)
     }
-    await body.discard()
     return answer
   }
 

@@ -12,6 +12,7 @@ import { holdContinue } from './body.ts'
 import type { HttpDeps, SiteOptions } from './deps.ts'
 import { RETRY_AFTER_S } from './errors.ts'
 import { answerUnparsed } from './unparsed.ts'
+import { listenTcp, listenUnix } from './listen.ts'
 import { HttpMetrics, type MetricSource } from './metrics.ts'
 import { Router } from './router.ts'
 import { routesOf } from './routes.ts'
@@ -24,6 +25,7 @@ const LIMITS = {
   requestTimeout: 0, // bodies have a floor of their own (body.ts): an upload may take hours
   keepAliveTimeout: 5 * SECOND_MS,
   maxHeaderSize: 16 * KIB,
+  requireHostHeader: false, // no route depends on it, and a refusal by node would lack our headers
   connectionsCheckingInterval: 2 * SECOND_MS,
   /** Of all listeners together. */
   maxConnections: 4096,
@@ -75,10 +77,10 @@ class Listeners implements HttpServer {
       const addresses: HostPort[] = []
       for (const { host, port } of listen) {
         const server = this.#createServer(false)
-        await listening(server, { host, port })
+        await listenTcp(server, { host, port })
         addresses.push({ host, port: (server.address() as AddressInfo).port })
       }
-      if (controlSocket !== undefined) await listening(this.#createServer(true), { path: controlSocket })
+      if (controlSocket !== undefined) await listenUnix(this.#createServer(true), controlSocket)
       return addresses
     } catch (error) {
       await this.stop()
@@ -91,7 +93,13 @@ class Listeners implements HttpServer {
     const metrics = new HttpMetrics(sources)
     const gatekeeper = new Gatekeeper(tokens, options, this.#options.trustedProxies ?? [], clock)
     const routes = routesOf(createSite(deps, options), metrics)
-    const router = new Router(routes, { repositories, gatekeeper, metrics, log }, options)
+    const router = new Router(
+      routes,
+      { repositories, gatekeeper, metrics, log },
+      {
+        cacheBytes: options.cacheBytes / 4,
+      },
+    )
     await router.app.ready()
     this.#router = router
     return router
@@ -147,13 +155,3 @@ const UNAVAILABLE = withHeaders(envelope(503, 'the node is starting or stopping'
   ...['Retry-After', String(RETRY_AFTER_S)],
   ...['Connection', 'close'],
 ])
-
-function listening(server: Server, where: HostPort | { readonly path: string }): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ ...where }, () => {
-      server.off('error', reject)
-      resolve()
-    })
-  })
-}

@@ -157,3 +157,16 @@ test('wrong methods, OPTIONS, HEAD, INFO and slashes', async (t) => {
   assert.deepEqual([merged.status, merged.headers['location']], [308, '/api/flist?x=1'])
   assert.equal((await ask('GET', '/api/flist/alice/?x=1')).status, 200)
 })
+
+test('names in URLs are decoded once', async (t) => {
+  const { node, ask } = await startServer(t)
+  const names = ['a%20b', 'a+b;c=d', 'é#?&=%25', 'x%2Fy', "q'(1)!~*$,:@", '100%']
+  for (const name of names) {
+    await publish(node, 'alice', `${name}.flist`)
+    const light = await ask('GET', `/api/flist/alice/${encodeURIComponent(name)}/light`)
+    assert.deepEqual([name, light.status], [name, name.includes('/') ? 404 : 200])
+    if (light.status === 200) assert.equal((JSON.parse(light.text) as { name: string }).name, `${name}.flist`)
+  }
+  assert.equal((await ask('GET', '/api/flist/alice/a%2520b/light')).status, 200)
+  assert.equal((await ask('GET', '/api/flist/alice/a%20b/light')).status, 404)
+})

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -10,6 +11,7 @@ import { readBody } from '../../src/http/body.ts'
 import { answerOf } from '../../src/http/errors.ts'
 import { createHttpServer } from '../../src/http/server.ts'
 import { fakeNode, SITE } from './doubles.ts'
+import { UnavailableError } from '../../src/errors.ts'
 import { ask, parseReply, publish, readToEnd, startServer } from './harness.ts'
 
 async function folder(t: TestContext): Promise<string> {
@@ -69,6 +71,19 @@ test('the control socket is the operator’s, whatever the settings', async (t) 
   assert.deepEqual(node.repositories.applied.at(-1)?.user, { sub: 'root', idp: 'local' })
 })
 
+test('the control socket is private, taken over from a dead node, and never from a living one', async (t) => {
+  const controlSocket = join(await folder(t), 'control.sock')
+  const options = { listen: [], controlSocket }
+  const dead = `require('net').createServer().listen(${JSON.stringify(controlSocket)}, () => process.kill(process.pid, 'SIGKILL'))`
+  spawnSync(process.execPath, ['-e', dead])
+  const living = createHttpServer(options)
+  t.after(() => living.stop())
+  await living.start()
+  assert.equal((await stat(controlSocket)).mode & 0o777, 0o600)
+  await assert.rejects(createHttpServer(options).start(), UnavailableError)
+  assert.equal((await ask({ path: controlSocket }, 'GET', '/healthz')).status, 503)
+})
+
 test('headers that are too long, wrong or never end', async (t) => {
   const { socket } = await startServer(
     t,
@@ -84,6 +99,8 @@ test('headers that are too long, wrong or never end', async (t) => {
   const garbage = await say('HELLO\r\n\r\n')
   assert.deepEqual([garbage.status, garbage.headers['access-control-allow-origin']], [400, '*'])
   assert.equal((await say('GET / HTTP/1.1\r\nX: ')).status, 408)
+  assert.equal((await say('GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n')).status, 200)
+  assert.equal((await say('PROPFIND /healthz HTTP/1.1\r\nConnection: close\r\n\r\n')).status, 405)
 })
 
 test('connections over the limit are closed at once', async (t) => {

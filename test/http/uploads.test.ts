@@ -135,7 +135,12 @@ test('an error that is known early reaches a client that is still sending', asyn
   socket.write(body.subarray(0, 100_000))
   const first = await new Promise<Buffer>((resolve) => socket.once('data', resolve))
   assert.equal(parseReply(first).status, 400)
-  socket.write(body.subarray(100_000), () => socket.end())
+  assert.equal(parseReply(first).headers['connection'], 'close')
+  let isClosed = false
+  socket.on('close', () => (isClosed = true))
+  await new Promise((resolve) => socket.write(body.subarray(100_000, -10), resolve))
+  assert.equal(isClosed, false)
+  socket.write(body.subarray(-10))
   await readToEnd(socket)
 })
 
