@@ -1,8 +1,7 @@
 /**
  * One client: requests in, replies out in the same order, and never more memory than the limits say. A request whose
- * answer must be waited for (a write, a scan, a wrong password) holds up the ones behind it; only writes run beside
- * each other, so that a pipelining uploader shares the disk's syncs. After a number of requests or bytes the loop
- * gets its turn back, whatever the client still has in store.
+ * answer must be waited for (a write, a scan, a wrong password) holds up the ones behind it. After a number of
+ * requests or bytes the loop gets its turn back, whatever the client still has in store.
  */
 import type { Socket } from 'node:net'
 import { HubError, isAbort } from '../errors.ts'
@@ -15,6 +14,7 @@ import { Output } from './output.ts'
 import { guessSource } from './password-gate.ts'
 import { isAuthenticated, type Port, type Session } from './port.ts'
 import { Bulk, type Answer, type Reply, type Replies } from './reply.ts'
+import { AnswersUnderWay } from './under-way.ts'
 
 export interface ConnectionLimits {
   /** Arguments of a request. */
@@ -31,9 +31,6 @@ export interface ConnectionLimits {
 
 /** Reply bytes of one turn: about 5 ms of reading chunks. */
 const TURN_BYTES = 2 * MIB
-/** Writes of one connection under way at once, and the bytes of their values. */
-const MAX_WRITES = 16
-const MAX_WRITE_BYTES = 8 * MIB
 /** Longest argument that a client who may not write needs: a key of 255 bytes, and one to see that it is longer. */
 const READER_ARGUMENT_BYTES = 256
 /** Wrong passwords before the connection is closed. */
@@ -55,12 +52,7 @@ export class Connection {
   #replies: Replies | undefined
   /** Parsed, but those under way must end first. */
   #held: { request: Request; command: TableEntry } | undefined
-  #underWay = 0
-  #underWayBytes = 0
-  /** Everything under way is a write. */
-  #isWriting = false
-  /** Ends when everything under way has been answered; never rejects. */
-  #tail: Promise<void> = Promise.resolve()
+  readonly #underWay = new AnswersUnderWay()
   /** Waiting for the client to read, for our turn, or for what is under way: no new bytes, please. */
   #isBlocked = false
   #hasEnded = false
@@ -116,7 +108,7 @@ export class Connection {
 
   /** When the client last sent something; never for one that is waiting for us. */
   get idleSinceMs(): number {
-    return this.#underWay > 0 ? Infinity : this.#activeAtMs
+    return this.#underWay.count > 0 ? Infinity : this.#activeAtMs
   }
 
   /** Answers writes under way, then closes. */
@@ -138,7 +130,7 @@ export class Connection {
   }
 
   #idle(): void {
-    if (this.#underWay > 0) this.#socket.setTimeout(this.#limits.idleMs)
+    if (this.#underWay.count > 0) this.#socket.setTimeout(this.#limits.idleMs)
     else this.#socket.destroy()
   }
 
@@ -158,7 +150,7 @@ export class Connection {
     }
     this.#flush()
     if (this.#isBlocked || this.#isClosing) return
-    if (this.#hasEnded && this.#underWay === 0) {
+    if (this.#hasEnded && this.#underWay.count === 0) {
       this.#close()
       return
     }
@@ -170,7 +162,7 @@ export class Connection {
   #answerMany(): boolean {
     const maxOutputBytes = this.#limits.maxOutputBytes()
     for (let answered = 0; ; answered++) {
-      if (this.#session.failures >= MAX_FAILURES && this.#underWay === 0) return this.#close()
+      if (this.#session.failures >= MAX_FAILURES && this.#underWay.count === 0) return this.#close()
       if (this.#socket.writableLength + this.#output.bytes >= maxOutputBytes) return this.#waitForReader()
       if (answered >= this.#limits.maxPipeline || this.#output.bytes >= TURN_BYTES) return this.#waitForTurn()
       if (!this.#answerOne()) return this.#isWaiting()
@@ -190,22 +182,22 @@ export class Connection {
 
   /** Whether what is under way keeps the next request from being looked at. */
   #isWaiting(): boolean {
-    return this.#held !== undefined || (this.#underWay > 0 && !this.#isWriting)
+    return this.#held !== undefined || this.#underWay.isExclusive
   }
 
   /** False when nothing more can be answered now. */
   #answerOne(): boolean {
     if (this.#replies !== undefined) {
-      if (this.#underWay > 0) return false
+      if (this.#underWay.count > 0) return false
       const next = this.#replies.next()
       if (next.done === true) this.#replies = undefined
-      else this.#take(next.value, 0)
+      else this.#take(next.value)
       return true
     }
     const next = this.#nextRequest()
     if (next === undefined) return false
     const { request, command } = next
-    if (!this.#mayStart(command)) {
+    if (!this.#underWay.mayStart(command.isWrite)) {
       this.#held = next
       return false
     }
@@ -222,52 +214,38 @@ export class Connection {
     return { request, command: findCommand(request[0] ?? new Uint8Array(0)) }
   }
 
-  #mayStart(command: TableEntry): boolean {
-    if (this.#underWay === 0) return true
-    return (
-      this.#isWriting &&
-      command.isWrite &&
-      this.#underWay < MAX_WRITES &&
-      this.#underWayBytes < MAX_WRITE_BYTES
-    )
-  }
-
   #execute(request: Request, command: TableEntry): void {
     const { commands } = this.#port.counters
     commands.set(command.name, (commands.get(command.name) ?? 0) + 1)
-    if (this.#underWay === 0) this.#isWriting = command.isWrite
     let answer: Answer
     try {
       answer = command.run(request, this.#session, this.#port)
     } catch (error) {
       answer = this.#failed(error, command.name)
     }
-    this.#take(answer, command.isWrite ? (request[2]?.length ?? 0) : 0, command.name)
+    this.#take(answer, command, request[2]?.length)
     const mayWrite = isAuthenticated(this.#session) && !this.#port.isReadonly
     this.#parser.keepBytes = mayWrite ? this.#limits.maxValueBytes : READER_ARGUMENT_BYTES
   }
 
-  #take(answer: Answer, writtenBytes: number, name = 'reply'): void {
-    if (answer instanceof Uint8Array || answer instanceof Bulk) this.#add(answer)
-    else if (answer instanceof Promise) this.#await(answer, writtenBytes, name)
-    else this.#replies = answer
-  }
-
-  #await(answer: Promise<Reply>, writtenBytes: number, name: string): void {
-    this.#underWay++
-    this.#underWayBytes += writtenBytes
-    const settled = answer.catch((error: unknown) => this.#failed(error, name))
-    this.#tail = this.#tail.then(async () => {
-      const reply = await settled
-      this.#underWay--
-      this.#underWayBytes -= writtenBytes
+  /** `command` is missing for the parts of an answer that is many replies. */
+  #take(answer: Answer, command?: TableEntry, valueBytes = 0): void {
+    const isReply = answer instanceof Uint8Array || answer instanceof Bulk
+    if (isReply && this.#underWay.count === 0) return this.#add(answer)
+    if (!isReply && !(answer instanceof Promise)) {
+      this.#replies = answer
+      return
+    }
+    const isWrite = command?.isWrite ?? false
+    const settled = Promise.resolve(answer).catch((error: unknown) => this.#failed(error, command?.name))
+    this.#underWay.add(settled, isWrite, isWrite ? valueBytes : 0, (reply) => {
       this.#add(reply)
       this.#isBlocked = false
       this.#run()
     })
   }
 
-  #failed(error: unknown, command: string): Uint8Array {
+  #failed(error: unknown, command: string | undefined): Uint8Array {
     if (error instanceof HubError) this.#log.warn('chunk port: command failed', { command }, error)
     else if (!isAbort(error, this.#gone.signal)) {
       this.#log.error('chunk port: command failed', { command }, error)
@@ -307,8 +285,7 @@ export class Connection {
   #close(lastWords?: Uint8Array): true {
     if (this.#isClosing) return true
     this.#isClosing = true
-    const answered = this.#isWriting ? this.#tail : Promise.resolve() // a scan or a wrong password can be left
-    void answered.then(() => {
+    void this.#underWay.writesAnswered().then(() => {
       if (lastWords !== undefined) this.#output.add(lastWords)
       this.#flush()
       this.#socket.end()

@@ -75,6 +75,27 @@ describe('a connection of the chunk port', () => {
     assert.equal(chunks.mostWritesUnderWay, 16)
   })
 
+  it('keeps the order of replies when a write fails at once behind one that takes its time', async (context) => {
+    const { chunks, connect } = await openPort(context, { password: 'secret' })
+    chunks.beforeWrite = () => new Promise((resolve) => setImmediate(resolve))
+    const { id, bytes } = chunkOf('slow')
+    const client = await connect()
+    client.send('AUTH', 'secret')
+    client.send('SET', id, bytes)
+    client.send('SET', 'no id', bytes)
+    client.send('SET', id)
+    client.send('PING')
+    const replies: string[] = []
+    for (let i = 0; i < 5; i++) replies.push((await client.replyText())?.slice(0, 12) ?? '')
+    assert.deepEqual(replies, [
+      '+OK\r\n',
+      bulkText(id).slice(0, 12),
+      '-Invalid key',
+      '-Unexpected ',
+      '+PONG\r\n',
+    ])
+  })
+
   it('asks the remote for what is not here, and keeps the order of replies', async (context) => {
     const far = chunkOf('far away')
     const asked: Uint8Array[] = []
