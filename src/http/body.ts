@@ -2,14 +2,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { InvalidInputError, LimitError } from '../errors.ts'
 import { toUtf8 } from '../util/bytes.ts'
-import { KIB, SECOND_MS } from '../util/units.ts'
+import { KIB, SECOND_MS, type AbortOptions } from '../util/units.ts'
 import { envelope } from './answer.ts'
 import { Refusal } from './errors.ts'
 
 /** Slowest body we wait for; only the time that we wait for the client counts (security.md row 12). */
 export const BODY_FLOOR_BYTES_PER_S = 16 * KIB
 
-/** How long a client may pause before the floor bites. */
 const PATIENCE_MS = 10 * SECOND_MS
 
 /** Our own JSON bodies (security.md row 13). */
@@ -24,6 +23,11 @@ export function holdContinue(request: IncomingMessage): void {
   awaitingContinue.add(request)
 }
 
+export interface BodyOptions extends AbortOptions {
+  /** How long a client may pause before the floor bites. */
+  readonly patienceMs?: number
+}
+
 /**
  * The body in pieces as they arrive.
  * @throws {LimitError} over `maxBytes`; {Refusal} 408 when it comes too slowly; {InvalidInputError} when it is cut.
@@ -32,12 +36,12 @@ export async function* readBody(
   request: IncomingMessage,
   response: ServerResponse,
   maxBytes: number,
-  patienceMs = PATIENCE_MS,
+  { patienceMs = PATIENCE_MS, signal }: BodyOptions = {},
 ): AsyncGenerator<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > maxBytes)
     throw new LimitError('body', maxBytes, 'bytes')
   if (awaitingContinue.delete(request)) response.writeContinue()
-  const arrivals = new Arrivals(request, patienceMs)
+  const arrivals = new Arrivals(request, patienceMs, signal)
   try {
     let received = 0
     for (;;) {
@@ -63,11 +67,14 @@ class Arrivals {
   #wake: (() => void) | undefined
   #failure: Error | undefined
   readonly #patienceMs: number
+  readonly #signal: AbortSignal | undefined
   #creditMs: number
   #waitingSinceMs: number | undefined
 
-  constructor(request: IncomingMessage, patienceMs: number) {
+  constructor(request: IncomingMessage, patienceMs: number, signal: AbortSignal | undefined) {
     this.#request = request
+    this.#signal = signal
+    signal?.addEventListener('abort', this.#onEvent)
     this.#patienceMs = patienceMs
     this.#creditMs = patienceMs
     request.on('readable', this.#onEvent)
@@ -79,6 +86,7 @@ class Arrivals {
 
   /** Resolves when there is something to read (false) or nothing more will come (true). */
   async ended(): Promise<boolean> {
+    this.#signal?.throwIfAborted()
     if (this.#request.readableEnded) return true
     if (this.#request.destroyed) throw new InvalidInputError('the body was cut off')
     this.#waitingSinceMs = performance.now()
@@ -86,6 +94,7 @@ class Arrivals {
     this.#creditMs -= performance.now() - this.#waitingSinceMs
     this.#waitingSinceMs = undefined
     if (this.#failure !== undefined) throw this.#failure
+    this.#signal?.throwIfAborted()
     return false
   }
 
@@ -95,6 +104,7 @@ class Arrivals {
 
   stop(): void {
     clearInterval(this.#timer)
+    this.#signal?.removeEventListener('abort', this.#onEvent)
     this.#request.off('readable', this.#onEvent)
     this.#request.off('end', this.#onEvent)
     this.#request.off('close', this.#onEvent)

@@ -1,6 +1,7 @@
 /** What the HTTP side presents: the parts of the node it is given, and the settings that concern it. */
 import type { ChunkAddress, FlistReader, Ingest } from './flist-ports.ts'
 import type { Repositories } from '../repo/entry.ts'
+import type { Tokens } from '../repo/tokens.ts'
 import type { ChunkStore } from '../store/chunk-store.ts'
 import type { FlistStore, Leases } from '../store/flist-store.ts'
 import type { Logger } from '../util/logger.ts'
@@ -9,25 +10,8 @@ import type { AbortOptions } from '../util/units.ts'
 /** Unix milliseconds. */
 export type Clock = () => number
 
-export interface TokenInfo {
-  /** First 16 hex digits of the token's SHA-256. */
-  readonly id: string
-  readonly user: string
-  readonly createdS: number
-  /** `undefined` = never. */
-  readonly expiresS: number | undefined
-  readonly revoked: boolean
-}
-
-export interface TokenBook {
-  /** The user a token proves. @throws {UnauthorizedError} `invalid signature` or `token expired`. */
-  verify(token: string): string
-  /** `ttlS` 0 = never; absent = the node's setting. */
-  issue(user: string, ttlS?: number): Promise<TokenInfo & { readonly token: string }>
-  list(): Promise<readonly TokenInfo[]>
-  /** Those that were revoked; empty when nothing has that id or user. */
-  revoke(idOrUser: string): Promise<readonly TokenInfo[]>
-}
+/** Who a token proves, and the making and revoking of tokens. */
+export type TokenBook = Pick<Tokens, 'verify' | 'issue' | 'list' | 'revoke'>
 
 export interface Progress {
   readonly done: number

@@ -48,7 +48,8 @@ export async function readForm<T>(
   const reading = new FormReading(form, options.fileField, take)
   const maxBytes = options.maxFileBytes + FORM_OVERHEAD_BYTES
   try {
-    for await (const piece of readBody(request, response, maxBytes)) await reading.write(piece)
+    const { signal } = reading
+    for await (const piece of readBody(request, response, maxBytes, { signal })) await reading.write(piece)
     await reading.finish()
   } catch (error) {
     throw await reading.fail(error)
@@ -83,8 +84,7 @@ class FormReading<T> {
   taken: Promise<T> | undefined
   readonly #form: BusboyInstance
   readonly #complete = deferred<void>()
-  readonly #broken = deferred<never>()
-  #isBroken = false
+  readonly #broken = new AbortController()
   #file: Readable | undefined
 
   constructor(form: BusboyInstance, fileField: string, take: (file: FormFile) => Promise<T>) {
@@ -103,19 +103,22 @@ class FormReading<T> {
     form.on('partsLimit', () => this.#break(new LimitError('form', MAX_PARTS, 'parts')))
     form.on('error', (cause) => this.#break(malformed(cause)))
     this.#complete.promise.catch(() => {})
-    this.#broken.promise.catch(() => {})
+  }
+
+  /** Aborted, with the failure as its reason, as soon as the rest of the body is of no use. */
+  get signal(): AbortSignal {
+    return this.#broken.signal
   }
 
   /** Resolves when the parser has room for more. */
   async write(piece: Buffer): Promise<void> {
-    if (this.#isBroken) return await this.#broken.promise
-    if (!this.#form.write(piece)) await Promise.race([once(this.#form, 'drain'), this.#broken.promise])
+    if (!this.#form.write(piece)) await this.#event('drain')
   }
 
   async finish(): Promise<void> {
-    const finished = once(this.#form, 'finish')
+    const finished = this.#event('finish')
     this.#form.end()
-    await Promise.race([finished, this.#broken.promise])
+    await finished
     this.#complete.resolve()
   }
 
@@ -127,9 +130,19 @@ class FormReading<T> {
     return error
   }
 
+  async #event(name: 'drain' | 'finish'): Promise<void> {
+    const { signal } = this
+    signal.throwIfAborted()
+    try {
+      await once(this.#form, name, { signal })
+    } catch (error) {
+      signal.throwIfAborted() // with what broke it, not with the abort
+      throw error
+    }
+  }
+
   #break(error: unknown): void {
-    this.#isBroken = true
-    this.#broken.reject(error)
+    this.#broken.abort(error)
   }
 
   async *#heldBack(stream: Readable): AsyncGenerator<Uint8Array> {

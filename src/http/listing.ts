@@ -32,11 +32,9 @@ export function repositoryList(repositories: Repositories, repository: string): 
   return onDisk(repositories, repository).map(({ show }) => show())
 }
 
-/** `<repo>/<entry>` of everything, tags as `.tag-…`. */
-export function pathList(repositories: Repositories): string[] {
-  return repositories
-    .list()
-    .flatMap((repository) => onDisk(repositories, repository).map(({ name }) => `${repository}/${name}`))
+/** `<repo>/<entry>` of everything in a repository, tags as `.tag-…`. */
+export function pathsOf(repositories: Repositories, repository: string): string[] {
+  return onDisk(repositories, repository).map(({ name }) => `${repository}/${name}`)
 }
 
 export function tagList(

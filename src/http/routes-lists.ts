@@ -1,7 +1,9 @@
-import { envelope, styleA } from './answer.ts'
+import { fromUtf8 } from '../util/bytes.ts'
+import { bytesAnswer, envelope, styleA } from './answer.ts'
+import { ListTexts } from './list-texts.ts'
 import type { Call, Route } from './call.ts'
 import { ADMINISTRATOR } from '../repo/names.ts'
-import { pathList, repositoryList, tagList } from './listing.ts'
+import { tagList } from './listing.ts'
 import { checkName } from './names.ts'
 import type { Site } from './site.ts'
 
@@ -10,8 +12,8 @@ export function listRoutes({ repositories, options }: Site): Route[] {
   const { auth } = options
   const official = new Set(auth ? options.official : [ADMINISTRATOR])
 
-  const everything = () =>
-    new Map(repositories.list().map((name) => [name, repositoryList(repositories, name)]))
+  const texts = new ListTexts(repositories, options.cacheBytes / 8)
+  const answer = (text: string) => bytesAnswer(200, 'application/json', fromUtf8(text + '\n'))
 
   const summaries = () =>
     repositories.list().map((name) => {
@@ -21,7 +23,7 @@ export function listRoutes({ repositories, options }: Site): Route[] {
   const ofRepository = ({ params: { repository = '' } }: Call) => {
     checkName(repository)
     if (!repositories.has(repository)) return envelope(404)
-    return styleA(repositoryList(repositories, repository))
+    return answer(texts.entries(repository))
   }
 
   const ofTag = ({ params: { repository = '', tag = '' } }: Call) => {
@@ -36,13 +38,13 @@ export function listRoutes({ repositories, options }: Site): Route[] {
       ...list,
       path: '/api/flist',
       summary: 'Every entry of every repository, as paths',
-      handle: () => styleA(pathList(repositories)),
+      handle: () => answer(texts.everyPath()),
     },
     {
       ...list,
       path: '/api/fileslist',
       summary: 'Every entry, by repository',
-      handle: () => styleA(everything()),
+      handle: () => answer(texts.everyEntry()),
     },
     {
       ...list,

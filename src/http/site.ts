@@ -19,7 +19,7 @@ export function createSite(deps: HttpDeps, options: SiteOptions): Site {
     ...deps,
     options,
     served: new ServedFlists(deps.flists, deps.reader, { ...options, cacheBytes: options.cacheBytes / 2 }),
-    views: new FlistViews(deps.flists, deps.reader, { ...options, cacheBytes: options.cacheBytes / 4 }),
+    views: new FlistViews(deps.flists, deps.reader, { ...options, cacheBytes: options.cacheBytes / 8 }),
     uploads: new Semaphore(options.limits.uploads),
   }
 }

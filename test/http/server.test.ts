@@ -115,7 +115,8 @@ test('a body that stops coming is given up, one that is slowly read is not', asy
   const server = createServer((request, response) => {
     void (async () => {
       let length = 0
-      for await (const piece of readBody(request, response, 1 << 20, 1)) length += piece.length
+      for await (const piece of readBody(request, response, 1 << 20, { patienceMs: 1 }))
+        length += piece.length
       response.end(String(length))
     })().catch((error: unknown) => response.writeHead(answerOf(error).status).end())
   })
