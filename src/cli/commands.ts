@@ -1,0 +1,42 @@
+import { backup } from './backup.ts'
+import { cat } from './cat.ts'
+import type { Command } from './command.ts'
+import { extract } from './extract.ts'
+import { fsck } from './fsck.ts'
+import { gc } from './gc.ts'
+import { info } from './info.ts'
+import { ls } from './ls.ts'
+import { put } from './put.ts'
+import { restore } from './restore.ts'
+import { rm } from './rm.ts'
+import { createToken, listTokens, revokeToken } from './token.ts'
+import { version } from './version.ts'
+
+const serve: Command = {
+  name: 'serve',
+  usage: '',
+  summary: 'run the node until it is told to stop',
+  options: [{ name: 'json', help: 'say where everything is as one line of JSON' }],
+  takes: [0, 0],
+  showsSettings: true,
+  run: ({ options, offline }) => offline().serve(options.flag('json')),
+}
+
+/** Every command, in the order of `zhub --help`. */
+export const COMMANDS: readonly Command[] = [
+  serve,
+  put,
+  extract,
+  cat,
+  ls,
+  info,
+  rm,
+  createToken,
+  listTokens,
+  revokeToken,
+  fsck,
+  gc,
+  backup,
+  restore,
+  version,
+]
