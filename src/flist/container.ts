@@ -1,0 +1,115 @@
+import { crc32, gunzipSync } from 'node:zlib'
+import { LimitError, MalformedError } from '../errors.ts'
+import { encodeTarHeader, parseTarHeader, TAR_BLOCK_BYTES, TAR_END, tarPadding } from '../format/tar.ts'
+import type { TarEntry, TarHeader } from '../format/tar.ts'
+import { asBuffer, concat, EMPTY, fromUtf8, toLatin1 } from '../util/bytes.ts'
+import { MIB } from '../util/units.ts'
+import { deflate } from './deflate.ts'
+import { FLIST_LIMITS } from './limits.ts'
+import type { FlistLimits } from './limits.ts'
+
+/** A flist file ⇄ the sqlite database in it: gzip(tar(flistdb.sqlite3)), flist-v1.md §1. */
+const MEMBER = 'flistdb.sqlite3'
+
+/** Plain bytes for one compressed byte, counted after the first 64 MiB: security.md row 1. */
+const MAX_RATIO = 200
+const RATIO_FREE_BYTES = 64 * MIB
+
+type ContainerLimits = Pick<FlistLimits, 'maxFileBytes' | 'maxDatabaseBytes'>
+
+/**
+ * The database in a flist: in gzip or, as zflist takes it too, in a bare tar; ustar, GNU or pax; other members are
+ * passed over. The result may be a view of `bytes`.
+ * @throws {MalformedError | LimitError}
+ */
+export function unpackFlist(bytes: Uint8Array, limits: ContainerLimits = FLIST_LIMITS): Uint8Array {
+  if (bytes.length > limits.maxFileBytes) throw new LimitError('flist', limits.maxFileBytes, 'bytes')
+  const tar = bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzip(bytes, limits) : bytes
+  const database = findDatabase(tar)
+  if (database.length > limits.maxDatabaseBytes) throw databaseLimit(limits)
+  return database
+}
+
+function gunzip(bytes: Uint8Array, limits: ContainerLimits): Uint8Array {
+  // The tar around the database: its headers, padding and what else a stranger packed.
+  const most = limits.maxDatabaseBytes + MIB
+  const maxOutputLength = Math.min(most, Math.max(RATIO_FREE_BYTES, MAX_RATIO * bytes.length))
+  try {
+    return gunzipSync(bytes, { maxOutputLength, chunkSize: MIB })
+  } catch (cause) {
+    if (cause instanceof RangeError && maxOutputLength === most) throw databaseLimit(limits)
+    if (cause instanceof RangeError) throw new LimitError('compression of a flist', MAX_RATIO, 'to 1')
+    throw malformed('the gzip stream is broken or cut off', { cause })
+  }
+}
+
+function databaseLimit(limits: ContainerLimits): LimitError {
+  return new LimitError('database of a flist', limits.maxDatabaseBytes, 'bytes')
+}
+
+function findDatabase(tar: Uint8Array): Uint8Array {
+  let found: Uint8Array | undefined
+  for (let at = 0; at + TAR_BLOCK_BYTES <= tar.length;) {
+    const block = tar.subarray(at, at + TAR_BLOCK_BYTES)
+    if (block.every((byte) => byte === 0)) break
+    const header = headerAt(block, at)
+    const start = at + TAR_BLOCK_BYTES
+    const end = start + header.sizeBytes
+    if (isDatabase(header)) {
+      if (end > tar.length) throw malformed(`${MEMBER} is cut off`, { offset: tar.length })
+      if (found !== undefined) throw malformed(`it holds ${MEMBER} twice`, { offset: at }) // readers would differ
+      found = tar.subarray(start, end)
+    }
+    at = end + tarPadding(header.sizeBytes)
+  }
+  if (found === undefined) throw malformed(`there is no ${MEMBER} in it`)
+  return found
+}
+
+function headerAt(block: Uint8Array, offset: number): TarHeader {
+  try {
+    return parseTarHeader(block)
+  } catch (cause) {
+    const what = offset === 0 ? 'it is neither gzip nor tar' : 'its tar archive is broken'
+    throw malformed(what, { cause, offset })
+  }
+}
+
+function isDatabase({ type, name, prefix }: TarHeader): boolean {
+  if (type !== '0' && type !== '7') return false
+  return prefix.length === 0 && [MEMBER, `./${MEMBER}`].includes(toLatin1(name))
+}
+
+function malformed(reason: string, options: ErrorOptions & { offset?: number } = {}): MalformedError {
+  return new MalformedError('flist', `not a flist: ${reason}`, options)
+}
+
+// Deflate, no name, time 0, no level told, Unix: what the reference writes.
+const GZIP_HEADER = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3)
+
+const OWNED_BY_ROOT = {
+  uid: 0,
+  gid: 0,
+  userName: fromUtf8('root'),
+  groupName: fromUtf8('root'),
+  modifiedS: 0,
+} as const
+
+// libtar puts the file type into the mode field.
+const FOLDER: TarEntry = { ...OWNED_BY_ROOT, path: EMPTY, kind: 'directory', mode: 0o40700, sizeBytes: 0 }
+const DATABASE = { ...OWNED_BY_ROOT, path: fromUtf8(`./${MEMBER}`), kind: 'file', mode: 0o100644 } as const
+
+/** The flist of a database: the same bytes on every Node version and processor, for the encoder is our own. */
+export function packFlist(database: Uint8Array): Uint8Array {
+  const tar = concat([
+    encodeTarHeader(FOLDER),
+    encodeTarHeader({ ...DATABASE, sizeBytes: database.length }),
+    database,
+    new Uint8Array(tarPadding(database.length)),
+    TAR_END,
+  ])
+  const trailer = Buffer.alloc(8)
+  trailer.writeUInt32LE(crc32(asBuffer(tar)), 0)
+  trailer.writeUInt32LE(tar.length % 2 ** 32, 4)
+  return concat([GZIP_HEADER, deflate(tar), trailer])
+}
