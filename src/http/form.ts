@@ -90,15 +90,16 @@ class FormReading<T> {
   constructor(form: BusboyInstance, fileField: string, take: (file: FormFile) => Promise<T>) {
     this.#form = form
     form.on('file', (name, stream, filename) => {
+      stream.on('error', () => {}) // of a part that breaks off: the form itself tells
       if (name !== fileField || this.taken !== undefined) return void stream.resume()
-      this.#file = stream.on('error', () => {}) // told by the form itself
+      this.#file = stream
       const file = { filename, fields: this.fields, body: this.#heldBack(stream) }
       this.taken = take(file)
       this.taken.catch((error: unknown) => this.#break(error))
     })
-    form.on('field', (name, value, nameTruncated, valueTruncated) => {
+    form.on('field', (name: string | undefined, value, nameTruncated, valueTruncated) => {
       if (nameTruncated || valueTruncated) this.#break(new LimitError('form field', MAX_FIELD_BYTES, 'bytes'))
-      if (!this.fields.has(name)) this.fields.set(name, value)
+      if (name !== undefined && !this.fields.has(name)) this.fields.set(name, value)
     })
     form.on('partsLimit', () => this.#break(new LimitError('form', MAX_PARTS, 'parts')))
     form.on('error', (cause) => this.#break(malformed(cause)))

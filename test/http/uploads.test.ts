@@ -120,6 +120,11 @@ test('a body cut in the middle stores nothing', async (t) => {
   })
   assert.equal(unfinished.status, 400)
   assert.match(unfinished.text, /malformed form/)
+  const other = multipart([{ name: 'other', filename: 'b', body: 'x'.repeat(1000) }]).subarray(0, 500)
+  assert.equal(
+    (await server.ask('POST', UPLOAD, { headers: { ...ALICE, ...MULTIPART }, body: other })).status,
+    400,
+  )
   assert.deepEqual(server.node.repositories.list(), [])
   assert.deepEqual(server.node.archives, [])
 })
