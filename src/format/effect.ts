@@ -47,12 +47,18 @@ export function effectKey({ name, tag }: Pick<Effect, 'name' | 'tag'>): string {
   return tag === undefined ? `f/${name}` : `t/${tag}/${name}`
 }
 
-/** The name and tag of a key; `undefined` for one outside the rule of names. */
-export function parseEffectKey(key: string): { name: string; tag?: string } | undefined {
-  const [space, first = '', second, ...rest] = key.split('/')
-  if (space === 'f' && second === undefined && isName(first)) return { name: first }
-  const isEntry = space === 't' && rest.length === 0 && second !== undefined
-  return isEntry && isName(first) && isName(second) ? { tag: first, name: second } : undefined
+/** The name and tag of a key that `effectKey` made. */
+export function splitEffectKey(key: string): { name: string; tag?: string } {
+  if (key.startsWith('f/')) return { name: key.slice(2) }
+  const end = key.indexOf('/', 2)
+  return { tag: key.slice(2, end), name: key.slice(end + 1) }
+}
+
+/** The name and tag of a key of somebody else; `undefined` for one outside the rule of names. */
+function parseEffectKey(key: string): { name: string; tag?: string } | undefined {
+  if (!/^(?:f|t\/[^/]+)\/[^/]+$/.test(key)) return undefined
+  const place = splitEffectKey(key)
+  return isName(place.name) && (place.tag === undefined || isName(place.tag)) ? place : undefined
 }
 
 /** Does a target belong under that name? A resolved deletion fits everywhere. */

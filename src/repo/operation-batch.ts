@@ -101,8 +101,10 @@ export function repositoryDigest(logHeads: readonly Uint8Array[]): Uint8Array {
 
 /** What lists show of a name with these heads; `undefined` when nothing stands but deletions. */
 export function viewOf(heads: readonly Version[]): ViewRow | undefined {
-  const [version] = heads
-  return version?.target === undefined ? undefined : { version, conflicts: conflictsOf(heads).length }
+  const [winner] = heads
+  if (winner?.target === undefined) return undefined
+  const { operation, target, updatedS } = winner
+  return { operation, target, updatedS, conflicts: conflictsOf(heads).length }
 }
 
 function headChanges(repository: Uint8Array, before: readonly Version[], effect: PlacedEffect): RowChange[] {

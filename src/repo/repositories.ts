@@ -1,5 +1,5 @@
 import { InvalidInputError, LimitError } from '../errors.ts'
-import { effectKey, isTargetOf, MAX_SUPERSEDED, parseEffectKey } from '../format/effect.ts'
+import { effectKey, isTargetOf, MAX_SUPERSEDED, splitEffectKey } from '../format/effect.ts'
 import type { Effect } from '../format/effect.ts'
 import { logId, MAX_EFFECTS, repositoryId, signOperation } from '../format/operation.ts'
 import type { SignedOperation } from '../format/operation.ts'
@@ -248,16 +248,14 @@ function emptyState(name: string, id: Uint8Array): RepositoryState {
   return { name, id, view: new RepositoryView(), logs: new Map(), operations: 0, updatedS: 0 }
 }
 
-function show(state: RepositoryState, key: string, view: ViewRow | undefined): void {
-  const place = parseEffectKey(key)
-  if (place === undefined) return
-  const target = view?.version.target
-  if (view === undefined || target === undefined) {
-    state.view.delete(place.name, place.tag)
+function show(state: RepositoryState, key: string, row: ViewRow | undefined): void {
+  const { name, tag } = splitEffectKey(key)
+  if (row === undefined) {
+    state.view.delete(name, tag)
     return
   }
-  const { updatedS, operation } = view.version
-  state.view.set({ repository: state.name, ...place, target, updatedS, operation, conflicts: view.conflicts })
+  const entry = { repository: state.name, name, ...row }
+  state.view.set(tag === undefined ? entry : { ...entry, tag })
 }
 
 function checkChanges(changes: readonly Change[]): void {

@@ -1,9 +1,10 @@
+import { CorruptError } from '../errors.ts'
 import type { Target } from '../format/effect.ts'
 import { HASH_BYTES, INCARNATION_BYTES } from '../format/operation.ts'
 import type { HybridTime } from '../format/operation.ts'
 import { PUBLIC_KEY_BYTES } from '../format/ed25519.ts'
 import type { RowRange } from '../store/row-store.ts'
-import { concat, fromUtf8, toUtf8, u64be } from '../util/bytes.ts'
+import { concat, fromUtf8, toHex, toUtf8, u64be } from '../util/bytes.ts'
 import { RowReader, RowWriter } from './row-codec.ts'
 import type { PastVersion, Version } from './state.ts'
 
@@ -172,20 +173,28 @@ export function decodePastVersion(row: Uint8Array): PastVersion {
   return { ...readVersion(reader), endedMs, wasInConflict }
 }
 
-/** The winner of a name, and how many other versions are in conflict with it. */
+/** What lists show of a name: its winner, and how many other versions are in conflict with it. */
 export interface ViewRow {
-  readonly version: Version
+  readonly operation: Uint8Array
+  readonly target: Target
+  readonly updatedS: number
   readonly conflicts: number
 }
 
-export function encodeViewRow({ version, conflicts }: ViewRow): Uint8Array {
-  return writeVersion(new RowWriter(1).integer(conflicts, 2), version).end()
+export function encodeViewRow({ operation, target, updatedS, conflicts }: ViewRow): Uint8Array {
+  const writer = new RowWriter(1).integer(conflicts, 2).integer(updatedS, 6).bytes(operation)
+  return writeTarget(writer, target).end()
 }
 
+/** @throws {CorruptError} for a row without a target. */
 export function decodeViewRow(row: Uint8Array): ViewRow {
   const reader = new RowReader(row, 'view', 1)
   const conflicts = reader.integer(2)
-  return { version: readVersion(reader), conflicts }
+  const updatedS = reader.integer(6)
+  const operation = reader.bytes(HASH_BYTES)
+  const target = readTarget(reader)
+  if (target === undefined) throw new CorruptError(toHex(operation), 'a view row shows nothing')
+  return { operation, target, updatedS, conflicts }
 }
 
 function writeVersion(writer: RowWriter, version: Version): RowWriter {
@@ -198,8 +207,7 @@ function writeVersion(writer: RowWriter, version: Version): RowWriter {
     .integer(version.time.counter, 4)
     .integer(version.updatedS, 6)
     .text(version.user)
-    .integer(TARGETS.indexOf(target?.kind ?? 'none'), 1)
-  return target === undefined ? writer : writeTarget(writer, target)
+  return writeTarget(writer, target)
 }
 
 function readVersion(reader: RowReader): Version {
@@ -212,8 +220,11 @@ function readVersion(reader: RowReader): Version {
   return { operation, author, user, time, type, updatedS, target: readTarget(reader) }
 }
 
-function writeTarget(writer: RowWriter, target: Target): RowWriter {
-  switch (target.kind) {
+function writeTarget(writer: RowWriter, target: Target | undefined): RowWriter {
+  writer.integer(TARGETS.indexOf(target?.kind ?? 'none'), 1)
+  switch (target?.kind) {
+    case undefined:
+      return writer
     case 'file':
       return writer.bytes(target.flist).integer(target.sizeBytes, 6).hex(target.md5)
     case 'link':

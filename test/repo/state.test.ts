@@ -162,7 +162,7 @@ describe('the state function', () => {
         const after = stateOf([...mine, ...theirs])
         for (const [key, { heads }] of before) {
           if (viewOf(heads) !== undefined) continue
-          const winner = viewOf(after.get(key)?.heads ?? [])?.version
+          const winner = viewOf(after.get(key)?.heads ?? [])
           if (winner === undefined) continue
           const isReplaced = mine.some(
             (effect) =>

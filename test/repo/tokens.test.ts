@@ -81,7 +81,8 @@ describe('a token', () => {
     fc.assert(
       fc.property(fc.nat(token.length - 3), fc.constantFrom('A', 'b', '_', '0'), (at, letter) => {
         const other = token.slice(0, at) + letter + token.slice(at + 1)
-        if (other !== token) assert.throws(() => tokens.verify(other), refusal('invalid signature'))
+        if (!Buffer.from(other, 'base64url').equals(Buffer.from(token, 'base64url')))
+          assert.throws(() => tokens.verify(other), refusal('invalid signature'))
       }),
     )
     const long = sign('a'.repeat(MAX_TOKEN_BYTES), START_S)
