@@ -8,7 +8,7 @@ import type { Readable } from 'node:stream'
 import { InvalidInputError, LimitError, MalformedError, UnavailableError } from '../errors.ts'
 import { KIB, MIB } from '../util/units.ts'
 import { exchange } from './exchange.ts'
-import { errorOf, failedProgress } from './remote-error.ts'
+import { errorOf, failedProgress, RemoteError } from './remote-error.ts'
 import { formBody, type Form } from './multipart.ts'
 
 /** Where a node answers. */
@@ -42,7 +42,7 @@ export interface NodeClient {
 
 export interface ByteAnswer {
   readonly lengthBytes: number | undefined
-  /** @throws {UnavailableError} when the node cuts it off. */
+  /** @throws {RemoteError} when the node cuts it off. */
   readonly bytes: AsyncIterable<Uint8Array>
 }
 
@@ -86,7 +86,7 @@ export class HttpNodeClient implements NodeClient {
       if (result !== undefined) return result
       if (progress !== undefined) onStep(progress)
     }
-    throw new UnavailableError('the node stopped answering before the work was done')
+    throw new RemoteError('the node stopped answering before the work was done')
   }
 
   async upload(path: string, form: Form, options: CallOptions = {}): Promise<unknown> {
@@ -166,7 +166,7 @@ async function* bodyOf(response: Readable, signal: AbortSignal): AsyncGenerator<
     yield* response as AsyncIterable<Buffer>
   } catch (cause) {
     signal.throwIfAborted()
-    throw new UnavailableError('the node cut its answer off', { cause })
+    throw new RemoteError('the node cut its answer off', { cause })
   }
 }
 

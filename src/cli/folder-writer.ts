@@ -7,6 +7,7 @@
 import * as fs from 'node:fs'
 import { ConflictError, MalformedError } from '../errors.ts'
 import { EMPTY, fromUtf8, toLatin1, toUtf8 } from '../util/bytes.ts'
+import { SECOND_MS } from '../util/units.ts'
 import { DeviceMaker } from './device-maker.ts'
 import type { TarMember } from './tar-members.ts'
 
@@ -80,7 +81,7 @@ export class FolderWriter {
       case 'link':
         fs.symlinkSync(Buffer.from(member.linkTarget), path)
         this.#setOwner(member, (uid, gid) => fs.lchownSync(path, uid, gid))
-        return fs.lutimesSync(path, member.modifiedS, member.modifiedS)
+        return fs.lutimesSync(path, ...timesOf(member))
       case 'char':
       case 'block':
       case 'fifo':
@@ -98,7 +99,7 @@ export class FolderWriter {
       try {
         const isKept = this.#setOwner(metadata, (uid, gid) => fs.chownSync(path, uid, gid))
         fs.chmodSync(path, this.#modeOf(metadata, isKept))
-        fs.utimesSync(path, metadata.modifiedS, metadata.modifiedS)
+        fs.utimesSync(path, ...timesOf(metadata))
       } catch (error) {
         failure ??= error
       }
@@ -122,7 +123,7 @@ export class FolderWriter {
       }
       const isKept = this.#setOwner(member, (uid, gid) => fs.fchownSync(descriptor, uid, gid))
       fs.fchmodSync(descriptor, this.#modeOf(member, isKept)) // after chown, which clears setuid
-      fs.futimesSync(descriptor, member.modifiedS, member.modifiedS)
+      fs.futimesSync(descriptor, ...timesOf(member))
     } finally {
       fs.closeSync(descriptor)
     }
@@ -136,7 +137,7 @@ export class FolderWriter {
     }
     const isKept = this.#setOwner(member, (uid, gid) => fs.lchownSync(path, uid, gid))
     fs.chmodSync(path, this.#modeOf(member, isKept))
-    fs.utimesSync(path, member.modifiedS, member.modifiedS)
+    fs.utimesSync(path, ...timesOf(member))
   }
 
   /** True when the file belongs to whom the image says. */
@@ -201,6 +202,12 @@ export class FolderWriter {
   }
 }
 const SLASH = fromUtf8('/')
+
+/** Access and modification. As dates: Node takes a negative number for now. */
+function timesOf({ modifiedS }: Metadata): [accessed: Date, modified: Date] {
+  const time = new Date(modifiedS * SECOND_MS)
+  return [time, time]
+}
 
 function parentOf(path: Uint8Array): Uint8Array {
   const end = path.lastIndexOf(0x2f)

@@ -16,7 +16,7 @@ import {
   type HubErrorCode,
 } from '../errors.ts'
 
-/** The node failed without one of our codes, or is no node of ours. */
+/** The node failed without one of our codes, cut its answer off, or is no node of ours. */
 export class RemoteError extends Error {
   override readonly name = 'RemoteError'
 }
