@@ -1,0 +1,73 @@
+/** Who may import whom below src/, and which folder is the home of each library (design: one home each). */
+import { posix } from 'node:path'
+import { isBuiltin } from 'node:module'
+import ts from 'typescript'
+
+/** A folder may always import itself and errors.ts. The root of src/ wires everything, so it may import anything. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  util: [],
+  format: ['util'],
+  store: ['util', 'format'],
+  flist: ['util', 'format', 'store'],
+  repo: ['util', 'format', 'store'],
+  http: ['util', 'format', 'store', 'flist', 'repo'],
+  resp: ['util', 'format', 'store', 'flist', 'repo'],
+  cli: ['util', 'format', 'store', 'flist', 'repo'],
+}
+
+/** Of another folder's store, only these: the ports. What implements them is wired at the root. */
+const STORE_PORTS: readonly string[] = ['store/row-store.ts', 'store/chunk-store.ts', 'store/flist-store.ts']
+
+const HOME_OF: Readonly<Record<string, string>> = {
+  'classic-level': 'store',
+  'node-sqlite3-wasm': 'flist',
+  fflate: 'flist',
+  'zstd-napi': 'flist',
+  'hash-wasm': 'format',
+  '@noble/hashes': 'format',
+  '@noble/ed25519': 'format',
+  '@ipld/dag-cbor': 'format',
+  cborg: 'format',
+  multiformats: 'format',
+  fastify: 'http',
+  '@fastify/busboy': 'http',
+  'prom-client': 'http',
+}
+
+/** One sentence for each import of a file (path below src/, `/`-separated) that the layers forbid. */
+export function violations(file: string, source: string): string[] {
+  const [first = ''] = file.split('/')
+  const folder = file.includes('/') ? first : undefined
+  if (folder !== undefined && !Object.hasOwn(MAY_IMPORT, folder)) return [`src/${folder}/ is in no layer`]
+  return importsOf(source).flatMap((name) => {
+    if (!name.startsWith('.')) return libraryViolation(file, folder, name) ?? []
+    return folder === undefined
+      ? []
+      : (layerViolation(file, folder, posix.join(posix.dirname(file), name)) ?? [])
+  })
+}
+
+function importsOf(source: string): string[] {
+  return ts.preProcessFile(source, true, true).importedFiles.map(({ fileName }) => fileName)
+}
+
+function layerViolation(file: string, folder: string, target: string): string | undefined {
+  const [targetFolder = ''] = target.split('/')
+  if (![folder, 'errors.ts', ...(MAY_IMPORT[folder] ?? [])].includes(targetFolder))
+    return `src/${file} imports src/${target}`
+  const isForeignStore = targetFolder === 'store' && folder !== 'store'
+  return isForeignStore && !STORE_PORTS.includes(target)
+    ? `src/${file} imports src/${target}, which is no port`
+    : undefined
+}
+
+function libraryViolation(file: string, folder: string | undefined, name: string): string | undefined {
+  if (isBuiltin(name)) return undefined
+  const library = name
+    .split('/')
+    .slice(0, name.startsWith('@') ? 2 : 1)
+    .join('/')
+  const home = Object.hasOwn(HOME_OF, library) ? HOME_OF[library] : undefined
+  if (home === undefined) return `src/${file} imports ${library}, which has no home`
+  return home === folder ? undefined : `src/${file} imports ${library}, whose home is src/${home}/`
+}
