@@ -1,8 +1,8 @@
 /**
  * Requests a second of the API's hot answers, next to the original's recorded figures and to a bare node:http server
- * in the same run. 45 flists, 16 connections, one request at a time on each; the load comes from a process of its own.
+ * in the same run, round by round; medians. 45 flists, 16 connections, one request at a time on each; the load comes from a process of its own.
  *
- *   node dist/scripts/bench-http.js [--seconds 3] [--url http://127.0.0.1:5555 --paths /a,/b]
+ *   node dist/scripts/bench-http.js [--seconds 1] [--rounds 5]
  */
 import { fork } from 'node:child_process'
 import { createServer } from 'node:http'
@@ -34,26 +34,36 @@ interface Load {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { seconds: { type: 'string', default: '3' } } })
+  const { values } = parseArgs({
+    options: { seconds: { type: 'string', default: '1' }, rounds: { type: 'string', default: '5' } },
+  })
   const seconds = Number(values.seconds)
   const bare = await startBare()
   const hub = await startHub()
-  const bareRate = await measure({ port: bare.port, path: '/', seconds })
-  console.log(`bare node:http, 2 KiB      ${format(bareRate)}/s`)
+  console.log('path                               requests/s   x the original   % of bare node:http')
   for (const [path, original] of Object.entries(ORIGINAL)) {
-    const rate = await measure({ port: hub.port, path, seconds })
-    const ratio = (rate / original).toFixed(0)
-    const share = ((100 * rate) / bareRate).toFixed(0)
-    console.log(
-      `${path.padEnd(32)} ${format(rate)}/s  ${ratio.padStart(4)} x the original  ${share} % of bare`,
-    )
+    const rates: number[] = []
+    const shares: number[] = []
+    for (let round = 0; round < Number(values.rounds); round++) {
+      const bareRate = await measure({ port: bare.port, path: '/', seconds })
+      const rate = await measure({ port: hub.port, path, seconds })
+      rates.push(rate)
+      shares.push((100 * rate) / bareRate)
+    }
+    const rate = median(rates)
+    const cells = [format(rate), format(rate / original), format(median(shares))]
+    console.log(path.padEnd(34), cells.map((cell) => cell.padStart(12)).join('   '))
   }
   bare.close()
   await hub.close()
 }
 
+function median(values: number[]): number {
+  return values.sort((a, b) => a - b)[values.length >> 1] ?? 0
+}
+
 function format(rate: number): string {
-  return Math.round(rate).toLocaleString('en').padStart(8)
+  return Math.round(rate).toLocaleString('en')
 }
 
 async function startHub() {

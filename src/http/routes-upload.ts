@@ -26,8 +26,11 @@ interface Uploaded {
 
 /** Archives and flists going in: chunks, then flist, then operation, each durable before the next; then 200. */
 export function uploadRoutes(site: Site): Route[] {
-  const upload = (call: Call) => publish(site, call, (file, lease) => takeArchive(site, call, file, lease))
-  const uploadFlist = (call: Call) => publish(site, call, (file, lease) => takeFlist(site, call, file, lease))
+  const { limits } = site.options
+  const upload = (call: Call) =>
+    publish(site, call, limits.maxUploadBytes, (file, lease) => takeArchive(site, call, file, lease))
+  const uploadFlist = (call: Call) =>
+    publish(site, call, limits.maxFlistBytes, (file, lease) => takeFlist(site, call, file, lease))
   const post = {
     method: 'POST',
     access: 'user',
@@ -56,12 +59,13 @@ const UPLOAD_FORM = {
 async function publish(
   site: Site,
   { request, response, actor }: Call,
+  maxFileBytes: number,
   take: (file: FormFile, lease: Lease) => Promise<Uploaded>,
 ): Promise<Answer> {
-  const { repositories, flists, leases, options, served } = site
+  const { repositories, flists, leases, served } = site
   const lease = leases.open()
   try {
-    const form = { fileField: 'file', maxFileBytes: options.limits.maxUploadBytes }
+    const form = { fileField: 'file', maxFileBytes }
     const uploaded = await readForm(request, response, form, (file) => take(file, lease))
     if (uploaded === undefined) refuse(500, 'no file found')
     const { name, flist } = uploaded
