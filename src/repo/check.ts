@@ -14,6 +14,7 @@ import {
   encodePastVersion,
   encodeVersion,
   encodeViewRow,
+  logKey,
   parseVersionKey,
   placeValue,
   prefixRange,
@@ -48,20 +49,36 @@ export interface CheckOptions extends AbortOptions {
   readonly onOperation?: () => void
 }
 
+/** Runs `work` while nobody changes that repository. */
+export type Exclusive = <T>(repository: string, work: () => Promise<T>) => Promise<T>
+
 /**
  * Reads all operations, one repository at a time, and compares everything that was made from them with what they say.
- * It reads the rows as they are while it runs: call it on a node that is not written to, or look twice at what it finds.
+ * Nobody waits for it, unless a repository looks wrong: as it may have changed meanwhile, it is read again, alone.
  */
 export async function* checkOperations(
   rows: RowStore,
   realm: Uint8Array,
+  exclusive: Exclusive,
   options: CheckOptions,
 ): AsyncGenerator<OperationProblem> {
   const check = new OperationCheck(rows, realm, options)
   for await (const [id, row] of rows.rows(SPACES.repositories, {}, options)) {
-    yield* check.repository(id, row)
+    const decoded = attempt(() => decodeRepositoryRow(row))
+    if (typeof decoded === 'string') {
+      yield { kind: 'repository-row', id: toHex(id), detail: decoded }
+      continue
+    }
+    const problems = await collect(check.repository(id))
+    if (problems.length > 0) yield* await exclusive(decoded.name, () => collect(check.repository(id)))
   }
   yield* check.strays()
+}
+
+async function collect(problems: AsyncIterable<OperationProblem>): Promise<OperationProblem[]> {
+  const found: OperationProblem[] = []
+  for await (const problem of problems) found.push(problem)
+  return found
 }
 
 class OperationCheck {
@@ -69,7 +86,6 @@ class OperationCheck {
   readonly #realm: Uint8Array
   readonly #options: CheckOptions
   readonly #authors = new Map<string, boolean>()
-  #operations = 0
 
   constructor(rows: RowStore, realm: Uint8Array, options: CheckOptions) {
     this.#rows = rows
@@ -77,7 +93,9 @@ class OperationCheck {
     this.#options = options
   }
 
-  async *repository(id: Uint8Array, row: Uint8Array): AsyncGenerator<OperationProblem> {
+  async *repository(id: Uint8Array): AsyncGenerator<OperationProblem> {
+    const row = this.#rows.get(SPACES.repositories, id)
+    if (row === undefined) return
     const { name, digest, operations } = decodeRepositoryRow(row)
     if (!equalBytes(id, repositoryId(this.#realm, name))) {
       yield { kind: 'repository-row', id: name, detail: 'it is not of this realm, or has another name' }
@@ -87,11 +105,10 @@ class OperationCheck {
     let found = 0
     for await (const [key, logRow] of this.#rows.rows(SPACES.logs, range(id), this.#options)) {
       const log = yield* this.#log(key.subarray(32), logRow, id)
-      effects.push(...log.effects)
+      for (const effect of log.effects) effects.push(effect)
       heads.push(...log.heads)
       found += log.operations
     }
-    this.#operations += found
     if (found !== operations || !equalBytes(digest, repositoryDigest(heads))) {
       yield {
         kind: 'repository-row',
@@ -111,7 +128,11 @@ class OperationCheck {
     OperationProblem,
     { effects: PlacedEffect[]; heads: readonly Uint8Array[]; operations: number }
   > {
-    const log = decodeLogRow(logRow)
+    const log = attempt(() => decodeLogRow(logRow))
+    if (typeof log === 'string') {
+      yield { kind: 'log-heads', id: toHex(id), detail: log }
+      return { effects: [], heads: [], operations: 0 }
+    }
     const effects: PlacedEffect[] = []
     const chain = new Set<string>()
     let operations = 0
@@ -151,7 +172,7 @@ class OperationCheck {
     bytes: Uint8Array,
   ): AsyncGenerator<OperationProblem, SignedOperation | undefined> {
     const id = toHex(hash)
-    const signed = decodeOrExplain(bytes)
+    const signed = attempt(() => decodeOperation(bytes))
     if (typeof signed === 'string') {
       yield { kind: 'operation-malformed', id, detail: signed }
       return undefined
@@ -242,12 +263,23 @@ class OperationCheck {
     for (const id of expected.keys()) yield { kind, id: `${repository}/${id}`, detail: 'it is missing' }
   }
 
+  /** Operations that no log claims. */
   async *strays(): AsyncGenerator<OperationProblem> {
-    let stored = 0
-    for await (const _ of this.#rows.rows(SPACES.operations, {}, this.#options)) stored++
-    const strays = stored - this.#operations
-    if (strays !== 0)
-      yield { kind: 'operation-stray', id: 'op', detail: `${strays} operations belong to no log` }
+    const claimed = new Map<string, boolean>()
+    for await (const [key, bytes] of this.#rows.rows(SPACES.operations, {}, this.#options)) {
+      const log = key.subarray(0, 32)
+      const isClaimed = claimed.get(toLatin1(log)) ?? this.#isClaimed(log, bytes)
+      claimed.set(toLatin1(log), isClaimed)
+      if (isClaimed) continue
+      yield { kind: 'operation-stray', id: toHex(key.subarray(40)), detail: `log ${toHex(log)} is not there` }
+    }
+  }
+
+  #isClaimed(log: Uint8Array, bytes: Uint8Array): boolean {
+    const signed = attempt(() => decodeOperation(bytes))
+    if (typeof signed === 'string') return false
+    const { realm, repository } = signed.operation
+    return this.#rows.get(SPACES.logs, logKey(repositoryId(realm, repository), log)) !== undefined
   }
 }
 
@@ -271,9 +303,10 @@ function after(prefix: Uint8Array): Uint8Array {
   return Buffer.alloc(prefix.length + 1, 255)
 }
 
-function decodeOrExplain(bytes: Uint8Array): SignedOperation | string {
+/** What `decode` gives, or why it does not. */
+function attempt<T>(decode: () => T): T | string {
   try {
-    return decodeOperation(bytes)
+    return decode()
   } catch (error) {
     if (error instanceof HubError) return error.message
     throw error
@@ -281,10 +314,6 @@ function decodeOrExplain(bytes: Uint8Array): SignedOperation | string {
 }
 
 function isNodeRecord(row: Uint8Array, node: Uint8Array): boolean {
-  try {
-    return equalBytes(decodeNodeRecord(row).node, node)
-  } catch (error) {
-    if (error instanceof HubError) return false
-    throw error
-  }
+  const record = attempt(() => decodeNodeRecord(row))
+  return typeof record !== 'string' && equalBytes(record.node, node)
 }

@@ -150,7 +150,8 @@ export class SignedRepositories implements Repositories {
 
   /** For `fsck`: every operation read, checked, and the state made from them anew and compared. */
   checkOperations(options: CheckOptions): AsyncIterable<OperationProblem> {
-    return checkOperations(this.#rows, this.#identity.realm, options)
+    const exclusive = <T>(name: string, work: () => Promise<T>) => this.#turns.run(name, work)
+    return checkOperations(this.#rows, this.#identity.realm, exclusive, options)
   }
 
   async apply(repository: string, changes: readonly Change[], user: User): Promise<Entry[]> {

@@ -1,4 +1,4 @@
-import { UnsupportedVersionError } from '../errors.ts'
+import { CorruptError, UnsupportedVersionError } from '../errors.ts'
 import { asBuffer, concat, fromHex, fromUtf8, toHex, toUtf8 } from '../util/bytes.ts'
 
 /** Little rows of our own: the first byte is the version, integers are big-endian, text has its length before it. */
@@ -37,14 +37,16 @@ export class RowWriter {
   }
 }
 
-/** Reads what `RowWriter` wrote. Slices share the row's memory. @throws {RangeError} past the end. */
+/** Reads what `RowWriter` wrote. Slices share the row's memory. @throws {CorruptError} past the end. */
 export class RowReader {
   readonly #row: Buffer
+  readonly #what: string
   #at = 1
 
   /** @throws {UnsupportedVersionError} for a row of a newer release. */
   constructor(row: Uint8Array, what: string, newest: number) {
     this.#row = asBuffer(row)
+    this.#what = what
     const version = row[0] ?? 0
     if (version < 1 || version > newest) {
       throw new UnsupportedVersionError(`${what} row v${version}; this hub reads v1 to v${newest}`)
@@ -52,17 +54,13 @@ export class RowReader {
   }
 
   integer(width: number): number {
-    const value = this.#row.readUIntBE(this.#at, width)
-    this.#at += width
-    return value
+    const end = this.#take(width)
+    return this.#row.readUIntBE(end - width, width)
   }
 
   bytes(length: number): Uint8Array {
-    const end = this.#at + length
-    if (end > this.#row.length) throw new RangeError('the row is cut')
-    const value = this.#row.subarray(this.#at, end)
-    this.#at = end
-    return value
+    const end = this.#take(length)
+    return this.#row.subarray(end - length, end)
   }
 
   hex(length: number): string {
@@ -73,8 +71,9 @@ export class RowReader {
     return toUtf8(this.bytes(this.integer(2)))
   }
 
-  /** Everything that is left. */
-  rest(): Uint8Array {
-    return this.bytes(this.#row.length - this.#at)
+  #take(length: number): number {
+    this.#at += length
+    if (this.#at > this.#row.length) throw new CorruptError(this.#what, `a ${this.#what} row is cut`)
+    return this.#at
   }
 }

@@ -9,18 +9,8 @@ import { RowReader, RowWriter } from './row-codec.ts'
 import type { PastVersion, Version } from './state.ts'
 
 /**
- * The rows of this folder (replication design 2.7, and FORMATS.md). `op` is the truth; everything else but `gov`,
- * `own` and `token` can be made from it again.
- *
- *   op     log 32, sequence 8, hash 32          bytes of the operation
- *   oph    hash                                 log 32, sequence 8
- *   log    repository 32, log 32                LogRow
- *   repo   repository 32                        RepositoryRow
- *   chg    change number 8                      repository 32, log 32; one row a log, of its last change
- *   head   repository 32, key, 0, hash          Version: what stands
- *   past   repository 32, key, 0, hash          PastVersion: what was replaced
- *   sup    replaced hash, by hash, effect 1     key
- *   view   repository name, 0, key              ViewRow: what wins
+ * The rows of this folder: FORMATS.md says what each holds. `op` is the truth; everything else but `gov`, `own` and
+ * `token` can be made from it again.
  */
 export const SPACES = {
   operations: 'op',
