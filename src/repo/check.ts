@@ -63,6 +63,7 @@ export async function* checkOperations(
   options: CheckOptions,
 ): AsyncGenerator<OperationProblem> {
   const check = new OperationCheck(rows, realm, options)
+  const again = new OperationCheck(rows, realm, { ...options, onOperation: () => {} })
   for await (const [id, row] of rows.rows(SPACES.repositories, {}, options)) {
     const decoded = attempt(() => decodeRepositoryRow(row))
     if (typeof decoded === 'string') {
@@ -70,7 +71,7 @@ export async function* checkOperations(
       continue
     }
     const problems = await collect(check.repository(id))
-    if (problems.length > 0) yield* await exclusive(decoded.name, () => collect(check.repository(id)))
+    if (problems.length > 0) yield* await exclusive(decoded.name, () => collect(again.repository(id)))
   }
   yield* check.strays()
 }

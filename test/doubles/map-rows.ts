@@ -16,14 +16,14 @@ export class MapRows implements RowStore {
   }
 
   get(space: Space, key: Uint8Array): Uint8Array | undefined {
-    return this.space(space).get(toHex(key))?.slice()
+    const value = this.space(space).get(toHex(key))
+    return value && Uint8Array.from(value)
   }
 
   getMany(space: Space, keys: readonly Uint8Array[]): Promise<Array<Uint8Array | undefined>> {
     return Promise.resolve(keys.map((key) => this.get(space, key)))
   }
 
-   
   async *rows(space: Space, range: RowRange = {}): AsyncGenerator<Row> {
     const keys = [...this.space(space).keys()].sort()
     if (range.reverse === true) keys.reverse()
@@ -39,7 +39,8 @@ export class MapRows implements RowStore {
     if (this.failure !== undefined && !this.failure.butKeep) throw this.failure.error
     this.writes++
     for (const change of changes) {
-      if (change.type === 'put') this.space(change.space).set(toHex(change.key), change.value.slice())
+      if (change.type === 'put')
+        this.space(change.space).set(toHex(change.key), Uint8Array.from(change.value))
       else this.space(change.space).delete(toHex(change.key))
     }
     if (this.failure !== undefined) throw this.failure.error

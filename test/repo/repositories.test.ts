@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { ClassicLevel } from 'classic-level'
 import fc from 'fast-check'
 import { decodeOperation, verifyOperation } from '../../src/format/operation.ts'
 import type { SignedOperation } from '../../src/format/operation.ts'
@@ -7,14 +9,33 @@ import type { Change, Entry } from '../../src/repo/entry.ts'
 import type { OperationProblem } from '../../src/repo/check.ts'
 import type { SignedRepositories } from '../../src/repo/repositories.ts'
 import { EntryList } from '../../src/repo/view.ts'
+import { LevelRowStore } from '../../src/store/level-row-store.ts'
 import { equalBytes, toHex } from '../../src/util/bytes.ts'
 import { DAY_MS, MINUTE_MS } from '../../src/util/units.ts'
 import { asText } from '../doubles/as-text.ts'
 import type { MapRows } from '../doubles/map-rows.ts'
 import { testRepositories } from '../suites/repositories.ts'
-import { ALICE, flist, openTestRepositories, START_MS } from './a-repository.ts'
+import {
+  ALICE,
+  flist,
+  openOn,
+  openTestRepositories,
+  START_MS,
+  temporaryFolder,
+  TestClock,
+} from './a-repository.ts'
 
 testRepositories('SignedRepositories', openTestRepositories)
+testRepositories('SignedRepositories over LevelDB', async (context) => {
+  const directory = await temporaryFolder(context)
+  const database = new ClassicLevel<Uint8Array, Uint8Array>(join(directory, 'index'), {
+    keyEncoding: 'view',
+    valueEncoding: 'view',
+  })
+  await database.open()
+  context.after(() => database.close())
+  return openOn(new LevelRowStore(database), new TestClock(), directory)
+})
 
 const put = (name: string, number: number): Change => ({ type: 'put', name, target: flist(number) })
 const drop = (name: string): Change => ({ type: 'delete', name })
