@@ -70,7 +70,7 @@ export class Connection {
       maxArgumentBytes: limits.maxValueBytes,
     })
     this.#parser.keepBytes = READER_ARGUMENT_BYTES
-    this.#activeAtMs = port.now()
+    this.#activeAtMs = port.clock()
     this.#session = {
       guessSource: guessSource(socket.remoteAddress ?? ''),
       isAdmin: false,
@@ -122,7 +122,7 @@ export class Connection {
 
   #receive(piece: Uint8Array): void {
     this.#port.counters.bytesIn += piece.length
-    this.#activeAtMs = this.#port.now()
+    this.#activeAtMs = this.#port.clock()
     if (this.#isClosing) return
     this.#parser.push(piece)
     if (this.#isBlocked) this.#socket.pause()
@@ -265,7 +265,7 @@ export class Connection {
 
   #watchSlowRequest(): void {
     if (!this.#parser.isInRequest) return
-    const now = this.#port.now()
+    const now = this.#port.clock()
     this.#requestSinceMs ??= now
     if (now - this.#requestSinceMs > this.#limits.idleMs) this.#drop('Request too slow')
   }

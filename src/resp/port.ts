@@ -16,8 +16,8 @@ export interface Port {
   readonly counters: RespCounters
   /** Nobody may write. */
   readonly isReadonly: boolean
-  /** Milliseconds. */
-  readonly now: () => number
+  /** Unix milliseconds. */
+  readonly clock: () => number
   readonly startedAtMs: number
 }
 

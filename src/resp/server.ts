@@ -20,8 +20,8 @@ export interface RespDeps {
   readonly log: Logger
   /** Asked for chunks that are not here: peers, later. */
   readonly remote?: ChunkSource | undefined
-  /** Milliseconds. */
-  readonly now?: () => number
+  /** Unix milliseconds; `Date.now` when absent. */
+  readonly clock?: () => number
   readonly counters?: RespCounters
 }
 
@@ -93,7 +93,7 @@ class ChunkPort implements RespServer {
   #onLastClosed: (() => void) | undefined
 
   constructor(deps: RespDeps, options: RespOptions) {
-    const { chunks, log, remote, now = Date.now } = deps
+    const { chunks, log, remote, clock = Date.now } = deps
     this.#log = log
     this.#options = options
     this.counters = deps.counters ?? createRespCounters()
@@ -102,15 +102,15 @@ class ChunkPort implements RespServer {
       chunks,
       hot: new HotChunks(chunks, options.cacheBytes ?? 0),
       remote,
-      uses: new UseLog({ chunks, log, now }),
+      uses: new UseLog({ chunks, log, clock }),
       gate: new PasswordGate({
         password: options.password,
         failureDelayMs: options.failedAuthDelayMs ?? DEFAULTS.failedAuthDelayMs,
       }),
       counters: this.counters,
       isReadonly: options.readonly ?? false,
-      now,
-      startedAtMs: now(),
+      clock,
+      startedAtMs: clock(),
     }
     this.#limits = this.#connectionLimits()
   }
@@ -195,7 +195,7 @@ class ChunkPort implements RespServer {
   /** Closes the connection that has been silent longest, so that idlers cannot keep nodes out. False if none has. */
   #makeRoom(): boolean {
     let longest: Connection | undefined
-    let sinceMs = this.#port.now() - IDLE_ENOUGH_MS
+    let sinceMs = this.#port.clock() - IDLE_ENOUGH_MS
     for (const connection of this.#connections) {
       if (connection.idleSinceMs > sinceMs) continue
       longest = connection

@@ -84,7 +84,7 @@ export const nsinfo: Command = (args, _session, port) => {
 /** The names of 0-db's own fields where there is something to say. */
 export const info: Command = (_args, _session, port) => {
   const { counters } = port
-  const uptimeS = Math.floor((port.now() - port.startedAtMs) / 1000)
+  const uptimeS = Math.floor((port.clock() - port.startedAtMs) / 1000)
   let executed = 0
   for (const count of counters.commands.values()) executed += count
   return lines([

@@ -13,8 +13,8 @@ const MAX_REMEMBERED = 65_536
 export interface UseLogDeps {
   readonly chunks: Pick<ChunkStore, 'touch'>
   readonly log: Logger
-  /** Milliseconds. */
-  readonly now: () => number
+  /** Unix milliseconds. */
+  readonly clock: () => number
 }
 
 /**
@@ -31,7 +31,7 @@ export class UseLog {
 
   constructor(deps: UseLogDeps) {
     this.#deps = deps
-    this.#rememberedSinceMs = deps.now()
+    this.#rememberedSinceMs = deps.clock()
   }
 
   note(id: Uint8Array): void {
@@ -51,7 +51,7 @@ export class UseLog {
   }
 
   #forgetOld(): void {
-    const now = this.#deps.now()
+    const now = this.#deps.clock()
     if (now - this.#rememberedSinceMs < HOUR_MS && this.#remembered.size < MAX_REMEMBERED) return
     this.#remembered = new Set()
     this.#rememberedSinceMs = now

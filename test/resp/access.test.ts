@@ -158,7 +158,7 @@ describe('uses of chunks', () => {
   it('are counted once an hour', async () => {
     let nowMs = 0
     const touched: string[] = []
-    const uses = new UseLog({ chunks: storing(touched), log: SILENT, now: () => nowMs })
+    const uses = new UseLog({ chunks: storing(touched), log: SILENT, clock: () => nowMs })
     const id = Buffer.alloc(16, 1)
     uses.note(id)
     uses.note(id)
@@ -185,7 +185,7 @@ describe('uses of chunks', () => {
         await Promise.resolve()
       },
     }
-    const uses = new UseLog({ chunks, log, now: () => 0 })
+    const uses = new UseLog({ chunks, log, clock: () => 0 })
     uses.note(Buffer.alloc(16, 1))
     await uses.settle()
     assert.equal(warnings.length, 1)

@@ -256,7 +256,7 @@ describe('limits of the chunk port', () => {
 
   it('close the connection that was silent longest when there is no room', async (context) => {
     let nowMs = 0
-    const { connect } = await openPort(context, { maxConnections: 2 }, { now: () => nowMs })
+    const { connect } = await openPort(context, { maxConnections: 2 }, { clock: () => nowMs })
     const [silent, busy] = [await connect(), await connect()]
     await silent.ask('PING')
     nowMs = 20_000
@@ -289,7 +289,7 @@ describe('limits of the chunk port', () => {
 
   it('close a connection whose request does not end', async (context) => {
     let nowMs = 0
-    const { connect } = await openPort(context, { idleMs: 60_000 }, { now: () => nowMs })
+    const { connect } = await openPort(context, { idleMs: 60_000 }, { clock: () => nowMs })
     const client = await connect()
     client.socket.write(Buffer.concat([PING, Buffer.from('*2\r\n$3\r\nG')]))
     assert.equal(await client.replyText(), '+PONG\r\n')
