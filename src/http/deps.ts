@@ -1,5 +1,7 @@
 /** What the HTTP side presents: the parts of the node it is given, and the settings that concern it. */
-import type { ChunkAddress, FlistReader, Ingest } from './flist-ports.ts'
+import type { ChunkCodec } from '../format/chunk-codec.ts'
+import type { ChunkAddress } from '../flist/metadata.ts'
+import type { Ingest, Inspector } from './flist-ports.ts'
 import type { Repositories } from '../repo/entry.ts'
 import type { Tokens } from '../repo/tokens.ts'
 import type { ChunkStore } from '../store/chunk-store.ts'
@@ -47,7 +49,10 @@ export interface HttpDeps {
   readonly chunks: ChunkStore
   readonly receiver: ChunkReceiver
   readonly leases: Leases
-  readonly reader: FlistReader
+  readonly inspector: Inspector
+  readonly codec: ChunkCodec
+  /** Is this the chunk address of a member of the realm? Stored flists never carry one. */
+  readonly isMember: (address: ChunkAddress) => boolean
   readonly ingest: Ingest
   readonly tokens: TokenBook
   readonly operator: Operator

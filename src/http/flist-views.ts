@@ -1,19 +1,16 @@
 /** What is in a flist, as the standard API tells it: dump (hub-api.md §4.4) and metadata (§4.7), cached by content. */
-import { setImmediate as breathe } from 'node:timers/promises'
 import type { FlistCounts } from '../flist/entry.ts'
 import { CorruptError, MalformedError, NotFoundError } from '../errors.ts'
 import type { FlistId, FlistStore } from '../store/flist-store.ts'
-import { fromHex, fromUtf8, toHex } from '../util/bytes.ts'
+import { EMPTY, fromHex, fromUtf8, toHex } from '../util/bytes.ts'
 import { LruCache } from '../util/lru.ts'
 import { share } from '../util/share.ts'
 import { bytesAnswer, type Answer } from './answer.ts'
 import type { SiteOptions } from './deps.ts'
-import type { Dump, DumpLine, FlistReader } from './flist-ports.ts'
+import { formatBackend } from '../flist/metadata.ts'
+import type { Inspector } from './flist-ports.ts'
 import { pythonJson, pythonRedump, quote } from './python.ts'
-import { backendRow } from './served-flists.ts'
-
-/** Lines written before the other requests get a turn. */
-const LINES_AT_ONCE = 5_000
+import { servedBackend } from './served-flists.ts'
 
 /** The counters in the contract's order and spelling. */
 export function countsView(counts: FlistCounts): object {
@@ -21,39 +18,20 @@ export function countsView(counts: FlistCounts): object {
   return { regular, symlink, directory, special, failure, fullsize: fullSize }
 }
 
-/** The text of a dump: built in slices, for a dump may have a million lines. */
-export async function dumpJson({ content, counts }: Dump): Promise<string> {
-  const slices: string[] = []
-  for (let at = 0; at < content.length; at += LINES_AT_ONCE) {
-    if (at > 0) await breathe()
-    slices.push(
-      content
-        .slice(at, at + LINES_AT_ONCE)
-        .map(lineJson)
-        .join(', '),
-    )
-  }
-  return `{"content": [${slices.join(', ')}], ${pythonJson(countsView(counts)).slice(1)}`
-}
-
-function lineJson({ size, path }: DumpLine): string {
-  return `{"size": ${size}, "path": ${quote(path)}}`
-}
-
 export class FlistViews {
   readonly #flists: FlistStore
-  readonly #reader: FlistReader
+  readonly #inspector: Inspector
   readonly #options: Pick<SiteOptions, 'publicChunks' | 'flistBackend' | 'cacheBytes'>
   readonly #answers: LruCache<Answer>
   readonly #build: (key: string) => Promise<Answer>
 
   constructor(
     flists: FlistStore,
-    reader: FlistReader,
+    inspector: Inspector,
     options: Pick<SiteOptions, 'publicChunks' | 'flistBackend' | 'cacheBytes'>,
   ) {
     this.#flists = flists
-    this.#reader = reader
+    this.#inspector = inspector
     this.#options = options
     this.#answers = new LruCache(options.cacheBytes)
     this.#build = share((key) => this.#buildNow(key))
@@ -82,11 +60,9 @@ export class FlistViews {
     const id = key.slice(5)
     const bytes = await this.read(fromHex(id) ?? new Uint8Array())
     try {
-      const text = key.startsWith('dump')
-        ? await dumpJson(await this.#reader.dump(bytes))
-        : this.#metadataJson(await this.#reader.metadata(bytes))
-      const answer = bytesAnswer(200, 'application/json', fromUtf8(text + '\n'))
-      this.#answers.set(key, answer, text.length)
+      const body = key.startsWith('dump') ? await this.#dumpJson(bytes) : await this.#metadataJson(bytes)
+      const answer = bytesAnswer(200, 'application/json', Buffer.concat([body, NEWLINE]))
+      this.#answers.set(key, answer, body.length)
       return answer
     } catch (cause) {
       if (!(cause instanceof MalformedError)) throw cause
@@ -94,18 +70,26 @@ export class FlistViews {
     }
   }
 
+  async #dumpJson(bytes: Uint8Array): Promise<Uint8Array> {
+    const { dump } = await this.#inspector.survey(bytes, { dump: true })
+    return dump ?? EMPTY
+  }
+
   /** The rows of the served flist; without any backend the public one shows as forced, as the original does. */
-  #metadataJson(rows: ReadonlyMap<string, string>): string {
-    const { publicChunks, flistBackend } = this.#options
-    const backend = backendRow(publicChunks, flistBackend, rows.get('backend'))
-    const served = backend === undefined ? rows : new Map([...rows, ['backend', backend]])
-    const members = [...served]
+  async #metadataJson(bytes: Uint8Array): Promise<Uint8Array> {
+    const rows = new Map(await this.#inspector.metadata(bytes))
+    const backend = servedBackend(this.#options, rows.has('backend'))
+    if (backend !== undefined) rows.set('backend', formatBackend(backend))
+    const members = [...rows]
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([key, value]) => `${quote(key)}: ${pythonRedump(value) ?? quote(value)}`)
-    if (!served.has('backend') && publicChunks !== undefined) {
+    const { publicChunks } = this.#options
+    if (!rows.has('backend') && publicChunks !== undefined) {
       const { host, port, namespace } = publicChunks
       members.push(`"backend-forced": ${pythonJson({ host, port, namespace })}`)
     }
-    return `{${members.join(', ')}}`
+    return fromUtf8(`{${members.join(', ')}}`)
   }
 }
+
+const NEWLINE = fromUtf8('\n')

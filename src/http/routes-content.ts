@@ -1,37 +1,29 @@
 import { InvalidInputError, NotFoundError } from '../errors.ts'
+import { fileContent } from '../flist/content.ts'
 import type { FlistEntry } from '../flist/entry.ts'
-import type { Entry } from '../repo/entry.ts'
-import { asBuffer, equalBytes, fromUtf8, isUtf8, toHex, toUtf8 } from '../util/bytes.ts'
-import { KIB } from '../util/units.ts'
-import { compactJson, streamAnswer, withHeaders, type Answer } from './answer.ts'
+import { tarStream } from '../flist/tar-stream.ts'
+import { asBuffer, equalBytes, fromUtf8, isUtf8, toUtf8 } from '../util/bytes.ts'
+import type { AbortOptions } from '../util/units.ts'
+import { streamAnswer, withHeaders, type Answer } from './answer.ts'
 import { queryOf, type Call, type Route } from './call.ts'
-import { countsView } from './flist-views.ts'
-import { cleanTarget } from './listing.ts'
 import { errorLine, NDJSON } from './long-answer.ts'
-import { findEntry, findFlist } from './lookup.ts'
+import { findFlist } from './lookup.ts'
 import type { Site } from './site.ts'
 
-/** Lines are sent in pieces of about this size. */
-const PIECE_BYTES = 64 * KIB
-
-/** What is inside a flist, for people: one entry's facts, the tree, one file, the whole as tar. */
+/** What is inside a flist, for people: the tree, one file, the whole as tar. */
 export function contentRoutes(site: Site): Route[] {
-  const { repositories, reader, views } = site
+  const { repositories, inspector, views } = site
+  const content = (entry: FlistEntry, options: AbortOptions) => fileContent(entry, site, options)
 
   const find = async ({ params: { repository = '', name = '' } }: Call) => {
     const { resolved } = await findFlist(repositories, repository, name)
     return await views.read(resolved.target.flist)
   }
 
-  const info = async ({ params: { repository = '', name = '' } }: Call) => {
-    const entry = findEntry(repositories, repository, name)
-    return compactJson({ ...entryView(entry), flist: await flistFacts(site, entry) })
-  }
-
   const tree = async (call: Call) => {
     const bytes = await find(call)
     const below = wantedPath(call)
-    return streamAnswer(NDJSON, treeLines(reader.entries(bytes, { signal: call.signal() }), below))
+    return streamAnswer(NDJSON, treeLines(inspector.entries(bytes, { signal: call.signal() }), below))
   }
 
   const file = async (call: Call) => {
@@ -39,23 +31,24 @@ export function contentRoutes(site: Site): Route[] {
     const path = wantedPath(call)
     if (path === undefined) throw new InvalidInputError('path: which file?')
     const signal = call.signal()
-    const entry = await entryAt(reader.entries(bytes, { signal }), path)
+    const entry = await inspector.find(bytes, path, { signal })
     if (entry === undefined) throw new NotFoundError('no such path')
     if (entry.content.kind !== 'file')
       throw new InvalidInputError(`a ${entry.content.kind}, not a regular file`)
-    return raw(reader.file(entry, { signal }), 'application/octet-stream', entry.sizeBytes)
+    return raw(content(entry, { signal }), 'application/octet-stream', entry.sizeBytes)
   }
 
   const tar = async (call: Call) => {
     const bytes = await find(call)
-    return raw(reader.tar(bytes, { signal: call.signal() }), 'application/x-tar')
+    const signal = call.signal()
+    const entries = flatten(inspector.entries(bytes, { signal }))
+    return raw(tarStream(entries, content, { signal }), 'application/x-tar')
   }
 
   const get = { method: 'GET', access: 'public' } as const
   const query = { path: 'a path in the image', path64: 'the same, base64url of its bytes' }
   const at = (what: string) => `/api/v1/${what}/:repository/:name`
   return [
-    { ...get, path: at('info'), summary: 'What a name is, and the flist behind it', handle: info },
     {
       ...get,
       path: at('tree'),
@@ -87,45 +80,6 @@ function raw(body: AsyncIterable<Uint8Array>, type: string, sizeBytes?: number):
   return withHeaders(streamAnswer(type, body), length)
 }
 
-function entryView({ repository, name, target, updatedS, operation, conflicts }: Entry): object {
-  const type = target.kind === 'file' ? 'regular' : target.kind === 'taglink' ? 'taglink' : 'symlink'
-  return {
-    repository,
-    name,
-    type,
-    ...(target.kind === 'file' ? {} : { target: cleanTarget(target) }),
-    updated: updatedS,
-    op: toHex(operation),
-    conflicts,
-  }
-}
-
-/** `undefined` for what leads to no flist. */
-async function flistFacts(site: Site, { repository, name }: Entry): Promise<object | undefined> {
-  const resolved = site.repositories.resolve(repository, name)
-  const id = resolved?.target.flist
-  const descriptor = id && site.flists.descriptor(id)
-  if (resolved === undefined || id === undefined || descriptor === undefined) return undefined
-  const bytes = await site.views.read(id)
-  const [{ sizeBytes, md5 }, summary] = await Promise.all([
-    site.served.digest(id),
-    site.reader.summary(bytes),
-  ])
-  return {
-    id: toHex(id),
-    format: descriptor.fmt,
-    size: descriptor.size,
-    md5: toHex(descriptor.md5),
-    sha256: toHex(descriptor.sha256),
-    chunks: descriptor.nChunks,
-    chunkBytes: descriptor.bytes,
-    files: descriptor.files,
-    served: { size: sizeBytes, md5 },
-    counts: countsView(summary.counts),
-    metadata: Object.fromEntries(summary.metadata),
-  }
-}
-
 /** The path asked for, without slashes at its ends; `undefined` when none is. */
 function wantedPath(call: Call): Uint8Array | undefined {
   const path64 = queryOf(call, 'path64')
@@ -134,32 +88,24 @@ function wantedPath(call: Call): Uint8Array | undefined {
   return path === undefined ? undefined : fromUtf8(path.replace(/^\/+|\/+$/g, ''))
 }
 
-async function entryAt(
-  entries: AsyncIterable<FlistEntry>,
-  path: Uint8Array,
-): Promise<FlistEntry | undefined> {
-  for await (const entry of entries) if (equalBytes(entry.path, path)) return entry
-  return undefined
+async function* flatten<T>(batches: AsyncIterable<readonly T[]>): AsyncGenerator<T> {
+  for await (const batch of batches) yield* batch
 }
 
 /** A failure in the middle is the last line: the status is out by then. */
 async function* treeLines(
-  entries: AsyncIterable<FlistEntry>,
+  batches: AsyncIterable<readonly FlistEntry[]>,
   below: Uint8Array | undefined,
 ): AsyncGenerator<Uint8Array> {
-  let text = ''
   try {
-    for await (const entry of entries) {
-      if (below !== undefined && !isBelow(entry.path, below)) continue
-      text += JSON.stringify(treeView(entry)) + '\n'
-      if (text.length < PIECE_BYTES) continue
-      yield fromUtf8(text)
-      text = ''
+    for await (const entries of batches) {
+      const wanted = below === undefined ? entries : entries.filter(({ path }) => isBelow(path, below))
+      const text = wanted.map((entry) => JSON.stringify(treeView(entry)) + '\n').join('')
+      if (text !== '') yield fromUtf8(text)
     }
   } catch (error) {
-    text += JSON.stringify(errorLine(error)) + '\n'
+    yield fromUtf8(JSON.stringify(errorLine(error)) + '\n')
   }
-  if (text !== '') yield fromUtf8(text)
 }
 
 const SLASH = 0x2f

@@ -1,10 +1,12 @@
 import type { NewFlist } from '../store/flist-store.ts'
 import type { Lease } from '../store/flist-store.ts'
-import { LimitError } from '../errors.ts'
+import { CHUNK_ID_BYTES } from '../format/chunk.ts'
+import { InvalidInputError, LimitError } from '../errors.ts'
 import { bytesAnswer, type Answer } from './answer.ts'
 import type { Call, Route } from './call.ts'
 import { refuse } from './errors.ts'
-import { countsView, dumpJson } from './flist-views.ts'
+import { PROTECTED_KEYS } from '../flist/metadata.ts'
+import { countsView } from './flist-views.ts'
 import { readForm, type FormFile } from './form.ts'
 import { checkName } from './names.ts'
 import { pythonJson, quote } from './python.ts'
@@ -12,16 +14,13 @@ import type { Site } from './site.ts'
 import { archiveFlistName, flistFlistName, isArchiveName } from './upload-name.ts'
 import { hasFlistSuffix } from '../format/name-rule.ts'
 import { createHash } from 'node:crypto'
-import { fromUtf8 } from '../util/bytes.ts'
-
-/** Metadata that only an archive or the node itself sets; a field of that name is passed over (hub-api.md §8.1). */
-const PROTECTED_METADATA = new Set(['readme', 'backend', 'entrypoint', 'environ', 'port', 'volume'])
+import { concat, EMPTY, fromUtf8 } from '../util/bytes.ts'
 
 interface Uploaded {
   readonly name: string
   readonly flist: NewFlist
   /** The `response` member of the answer, style A. */
-  readonly response: string
+  readonly response: Uint8Array
 }
 
 /** Archives and flists going in: chunks, then flist, then operation, each durable before the next; then 200. */
@@ -88,7 +87,7 @@ async function takeArchive(site: Site, call: Call, file: FormFile, lease: Lease)
   const metadata = () => metadataOf(file.fields)
   const signal = call.signal()
   const made = await site.uploads.run(() => site.ingest(file.body, { metadata, lease, signal }), { signal })
-  return { name, flist: made.flist, response: pythonJson(countsView(made.counts)) }
+  return { name, flist: made.flist, response: fromUtf8(pythonJson(countsView(made.counts))) }
 }
 
 async function takeFlist(site: Site, call: Call, file: FormFile, lease: Lease): Promise<Uploaded> {
@@ -96,20 +95,38 @@ async function takeFlist(site: Site, call: Call, file: FormFile, lease: Lease): 
   if (!hasFlistSuffix(file.filename)) refuse(500, 'this file is not allowed')
   const name = checkName(flistFlistName(file.filename, originalName(call)))
   const bytes = await collect(file.body, site.options.limits.maxFlistBytes)
-  const format = name.endsWith('.flist') ? 'zflist' : 'rfs'
-  const { flist, dump } = await site.reader.adopt(bytes, format, { signal: call.signal() })
-  lease.holdChunks(flist.chunkIds)
-  if (!flist.chunkIds.every((id) => site.chunks.info(id) !== undefined)) {
+  if (!name.endsWith('.flist')) throw new InvalidInputError(`${name}: this release takes .flist files only`)
+  return { name, ...(await checked(site, bytes, lease, call.signal())) }
+}
+
+/** The flist as it is stored, once it is known to be whole and all of its content to be here. */
+async function checked(
+  { inspector, isMember, chunks }: Site,
+  uploaded: Uint8Array,
+  lease: Lease,
+  signal: AbortSignal,
+): Promise<Pick<Uploaded, 'flist' | 'response'>> {
+  const bytes = await inspector.canonical(uploaded, isMember, { signal })
+  const { chunkIds, counts, dump = EMPTY } = await inspector.survey(bytes, { dump: true }, { signal })
+  const ids = splitIds(chunkIds)
+  lease.holdChunks(ids) // before the look: what is seen here stays
+  if (!ids.every((id) => chunks.info(id) !== undefined)) {
     refuse(500, 'unauthorized upload, contents is not fully present on backend')
   }
-  return { name, flist, response: await dumpJson(dump) }
+  return { flist: { format: 'zflist', bytes, chunkIds: ids, files: counts.regular }, response: dump }
+}
+
+function splitIds(ids: Uint8Array): Uint8Array[] {
+  return Array.from({ length: ids.length / CHUNK_ID_BYTES }, (_, at) => {
+    return ids.subarray(at * CHUNK_ID_BYTES, (at + 1) * CHUNK_ID_BYTES)
+  })
 }
 
 function metadataOf(fields: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
   const rows = [...fields]
     .filter(([field]) => field.startsWith('metadata-'))
     .map(([field, value]) => [field.slice('metadata-'.length), value] as const)
-  return new Map(rows.filter(([key]) => !PROTECTED_METADATA.has(key)))
+  return new Map(rows.filter(([key]) => !PROTECTED_KEYS.has(key)))
 }
 
 function originalName({ request }: Call): string | undefined {
@@ -130,7 +147,7 @@ async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number): Promi
 
 /** The envelope around what the original's tool would have said. */
 function uploadAnswer({ name, response }: Uploaded): Answer {
-  const files = `{"success": true, "error": null, "response": ${response}, "status": 0}`
-  const text = `{"status": "success", "payload": {"name": ${quote(name)}, "files": ${files}}}\n`
-  return bytesAnswer(200, 'application/json', fromUtf8(text))
+  const head = `{"status": "success", "payload": {"name": ${quote(name)}, "files": {"success": true, "error": null, "response": `
+  const parts = [fromUtf8(head), response, fromUtf8(', "status": 0}}}\n')]
+  return bytesAnswer(200, 'application/json', concat(parts))
 }

@@ -10,6 +10,7 @@ import { operatorRoutes } from './routes-operator.ts'
 import { tokenRoutes } from './routes-tokens.ts'
 import { downloadRoutes } from './routes-downloads.ts'
 import { flistRoutes } from './routes-flist.ts'
+import { infoRoutes } from './routes-info.ts'
 import { listRoutes } from './routes-lists.ts'
 import { meRoutes } from './routes-me.ts'
 import { nodeRoutes } from './routes-node.ts'
@@ -27,6 +28,7 @@ export function routesOf(site: Site, metrics: HttpMetrics): Route[] {
     ...nodeRoutes(site, metrics),
     ...historyRoutes(site),
     ...conflictRoutes(site),
+    ...infoRoutes(site),
     ...contentRoutes(site),
     ...chunkRoutes(site),
     ...tokenRoutes(site),

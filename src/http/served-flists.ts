@@ -6,8 +6,8 @@ import { asBuffer, fromHex, toHex } from '../util/bytes.ts'
 import { LruCache } from '../util/lru.ts'
 import { share } from '../util/share.ts'
 import type { SiteOptions } from './deps.ts'
-import type { ChunkAddress, FlistReader } from './flist-ports.ts'
-import { pythonJson } from './python.ts'
+import type { ChunkAddress } from '../flist/metadata.ts'
+import type { Inspector } from './flist-ports.ts'
 
 export interface ServedDigest {
   readonly sizeBytes: number
@@ -24,29 +24,27 @@ const DIGEST_BYTES = 200
 
 type BackendOptions = Pick<SiteOptions, 'publicChunks' | 'flistBackend' | 'cacheBytes'>
 
-/** The `backend` row a flist goes out with, or `undefined` to send it as it is. */
-export function backendRow(
-  own: ChunkAddress | undefined,
-  mode: SiteOptions['flistBackend'],
-  present: string | undefined,
-): string | undefined {
-  if (mode === 'keep' || own === undefined) return undefined
-  if (present !== undefined && mode !== 'local') return undefined
-  return pythonJson({ namespace: own.namespace, host: own.host, port: own.port })
+/** The address a flist goes out with in place of what it says, or `undefined` to send it as it is. */
+export function servedBackend(
+  { publicChunks, flistBackend }: Pick<SiteOptions, 'publicChunks' | 'flistBackend'>,
+  hasBackend: boolean,
+): ChunkAddress | undefined {
+  if (flistBackend === 'keep' || (hasBackend && flistBackend !== 'local')) return undefined
+  return publicChunks
 }
 
 /** Rendered once, kept while there is room; everybody who asks meanwhile shares one rendering. */
 export class ServedFlists {
   readonly #flists: FlistStore
-  readonly #reader: FlistReader
+  readonly #inspector: Inspector
   readonly #options: BackendOptions
   readonly #rendered: LruCache<ServedFlist>
   readonly #digests = new LruCache<ServedDigest>(MAX_DIGESTS_BYTES)
   readonly #render: (id: string) => Promise<ServedFlist>
 
-  constructor(flists: FlistStore, reader: FlistReader, options: BackendOptions) {
+  constructor(flists: FlistStore, inspector: Inspector, options: BackendOptions) {
     this.#flists = flists
-    this.#reader = reader
+    this.#inspector = inspector
     this.#options = options
     this.#rendered = new LruCache(options.cacheBytes)
     this.#render = share((id) => this.#renderNow(id))
@@ -78,10 +76,10 @@ export class ServedFlists {
   }
 
   async #withBackend(canonical: Uint8Array): Promise<Uint8Array> {
-    const { publicChunks, flistBackend } = this.#options
-    if (publicChunks === undefined || flistBackend === 'keep') return canonical
-    const present = (await this.#reader.metadata(canonical)).get('backend')
-    const row = backendRow(publicChunks, flistBackend, present)
-    return row === undefined ? canonical : await this.#reader.render(canonical, row)
+    if (servedBackend(this.#options, false) === undefined) return canonical
+    const rows = await this.#inspector.metadata(canonical)
+    const hasBackend = rows.some(([key]) => key === 'backend')
+    const backend = servedBackend(this.#options, hasBackend)
+    return backend === undefined ? canonical : await this.#inspector.render(canonical, { backend })
   }
 }

@@ -18,8 +18,8 @@ export function createSite(deps: HttpDeps, options: SiteOptions): Site {
   return {
     ...deps,
     options,
-    served: new ServedFlists(deps.flists, deps.reader, { ...options, cacheBytes: options.cacheBytes / 2 }),
-    views: new FlistViews(deps.flists, deps.reader, { ...options, cacheBytes: options.cacheBytes / 8 }),
+    served: new ServedFlists(deps.flists, deps.inspector, { ...options, cacheBytes: options.cacheBytes / 2 }),
+    views: new FlistViews(deps.flists, deps.inspector, { ...options, cacheBytes: options.cacheBytes / 8 }),
     uploads: new Semaphore(options.limits.uploads),
   }
 }

@@ -1,6 +1,11 @@
 /** A node without disks or workers: repositories, flists, chunks and readers in memory, each as simple as its port allows. */
 import { createHash, randomBytes } from 'node:crypto'
-import type { Dump, FlistReader, Ingest } from '../../src/http/flist-ports.ts'
+import { formatBackend, type ChunkAddress } from '../../src/flist/metadata.ts'
+import type { SurveyAnswer } from '../../src/flist/inspector-protocol.ts'
+import type { Ingest, Inspector } from '../../src/http/flist-ports.ts'
+import { countsView } from '../../src/http/flist-views.ts'
+import { pythonJson } from '../../src/http/python.ts'
+import type { ChunkCodec } from '../../src/format/chunk-codec.ts'
 import type { HttpDeps, SiteOptions, TokenBook } from '../../src/http/deps.ts'
 import { MalformedError, UnauthorizedError } from '../../src/errors.ts'
 import type { FlistCounts } from '../../src/flist/entry.ts'
@@ -95,33 +100,36 @@ export const NO_COUNTS: FlistCounts = {
   fullSize: 0,
 }
 
-/** Flists are JSON here: `{"fake": true, "metadata": {…}, "content": […]}`. */
-export class FakeReader implements FlistReader {
+/** Flists are JSON here: `{"fake": true, "metadata": {…}, "content": […], "chunks": […]}`. */
+export class FakeInspector implements Inspector {
   renderings = 0
 
-  dump(bytes: Uint8Array): Promise<Dump> {
-    return Promise.resolve().then(() => ({ counts: NO_COUNTS, content: parse(bytes).content ?? [] }))
+  async survey(bytes: Uint8Array): Promise<SurveyAnswer> {
+    const { content = [], chunks = [] } = await parse(bytes)
+    const dump = new Uint8Array(Buffer.from(pythonJson({ content, ...countsView(NO_COUNTS) })))
+    const chunkIds = new Uint8Array(Buffer.from(chunks.join(''), 'hex'))
+    const metadata = await this.metadata(bytes)
+    return { counts: NO_COUNTS, dump, chunkIds, blocks: undefined, metadata, problems: [], brokenFiles: 0 }
   }
-  metadata(bytes: Uint8Array): Promise<ReadonlyMap<string, string>> {
-    return Promise.resolve().then(() => new Map(Object.entries(parse(bytes).metadata ?? {})))
+  async metadata(bytes: Uint8Array): Promise<Array<[string, string]>> {
+    return Object.entries((await parse(bytes)).metadata ?? {})
   }
-  async summary(bytes: Uint8Array) {
-    return { counts: NO_COUNTS, metadata: await this.metadata(bytes) }
+  async render(bytes: Uint8Array, { backend }: { backend: ChunkAddress | null }): Promise<Uint8Array> {
+    this.renderings++
+    const flist = await parse(bytes)
+    const metadata = {
+      ...flist.metadata,
+      backend: formatBackend(backend ?? { namespace: '', host: '', port: 0 }),
+    }
+    return Buffer.from(JSON.stringify({ ...flist, metadata }))
+  }
+  canonical(bytes: Uint8Array): Promise<Uint8Array> {
+    return Promise.resolve(bytes)
+  }
+  find(): Promise<undefined> {
+    return Promise.resolve(undefined)
   }
   async *entries(): AsyncGenerator<never> {}
-  render(bytes: Uint8Array, backend: string): Promise<Uint8Array> {
-    this.renderings++
-    const flist = parse(bytes)
-    return Promise.resolve(
-      Buffer.from(JSON.stringify({ ...flist, metadata: { ...flist.metadata, backend } })),
-    )
-  }
-  async adopt(bytes: Uint8Array, format: 'zflist' | 'rfs') {
-    const chunkIds = (parse(bytes).chunks ?? []).map((id) => Buffer.from(id, 'hex'))
-    return { flist: { format, bytes, chunkIds, files: 0 }, dump: await this.dump(bytes) }
-  }
-  async *tar(): AsyncGenerator<Uint8Array> {}
-  async *file(): AsyncGenerator<Uint8Array> {}
 }
 
 interface FakeFlist {
@@ -131,7 +139,7 @@ interface FakeFlist {
   readonly chunks?: string[]
 }
 
-function parse(bytes: Uint8Array): FakeFlist {
+async function parse(bytes: Uint8Array): Promise<FakeFlist> {
   const text = toUtf8(bytes)
   if (!text.startsWith('{"fake"')) throw new MalformedError('flist', 'not a flist')
   return JSON.parse(text) as FakeFlist
@@ -211,7 +219,7 @@ export function fakeIngest(store: { archives: Buffer[] }): Ingest {
 export interface FakeNode extends HttpDeps {
   readonly repositories: FakeRepositories
   readonly flists: FakeFlists
-  readonly reader: FakeReader
+  readonly inspector: FakeInspector
   readonly chunkBytes: Map<string, Uint8Array>
   readonly archives: Buffer[]
 }
@@ -232,7 +240,9 @@ export function fakeNode(): FakeNode {
   return {
     repositories: new FakeRepositories(),
     flists: new FakeFlists(),
-    reader: new FakeReader(),
+    inspector: new FakeInspector(),
+    codec: {} as ChunkCodec,
+    isMember: () => false,
     chunks: chunks as ChunkStore,
     leases: leases as Leases,
     receiver: {

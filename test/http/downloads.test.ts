@@ -131,7 +131,7 @@ test('without a public chunk address a flist is served as it is stored', async (
   const { node, ask } = await startServer(t, { publicChunks: undefined })
   await publish(node, 'alice', 'a.flist')
   await ask('GET', '/alice/a.flist')
-  assert.equal(node.reader.renderings, 0)
+  assert.equal(node.inspector.renderings, 0)
   assert.equal((await ask('GET', '/api/flist/alice/a/metadata')).text, '{}\n')
 })
 

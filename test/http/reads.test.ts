@@ -87,7 +87,7 @@ test('dump, light and metadata of a flist, with and without its suffix', async (
       '"note": {"\\u00e9": [1.0, 2]}, "plain": "42"}\n',
   )
   assert.equal((await ask('GET', '/alice/a%20b+c.flist.md5')).text, `${md5}\n`)
-  assert.equal(node.reader.renderings, 1)
+  assert.equal(node.inspector.renderings, 1)
 })
 
 test('what is not there is said as the original says it, in the envelope', async (t) => {
