@@ -1,0 +1,45 @@
+/** The index row of a chunk: where its payload is and how to know it again. FORMAT.md, space `chunk`. */
+import { MalformedError } from '../errors.ts'
+import { asBuffer } from '../util/bytes.ts'
+
+export interface ChunkRow {
+  /** Key of the payload: insertion order. */
+  readonly number: number
+  readonly lengthBytes: number
+  readonly crc32: number
+  readonly sha256: Uint8Array
+  readonly usedAtS: number
+  /** Of the plain block, when our own encoder made the chunk. */
+  readonly plainKey: Uint8Array | undefined
+}
+
+const VERSION = 1
+const FIXED_BYTES = 1 + 8 + 4 + 4 + 4 + 32
+const PLAIN_KEY_BYTES = 16
+
+export function encodeChunkRow(row: ChunkRow): Uint8Array {
+  const bytes = Buffer.alloc(FIXED_BYTES + (row.plainKey === undefined ? 0 : PLAIN_KEY_BYTES))
+  bytes[0] = VERSION
+  bytes.writeBigUInt64BE(BigInt(row.number), 1)
+  bytes.writeUInt32BE(row.lengthBytes, 9)
+  bytes.writeUInt32BE(row.crc32, 13)
+  bytes.writeUInt32BE(row.usedAtS, 17)
+  bytes.set(row.sha256, 21)
+  if (row.plainKey !== undefined) bytes.set(row.plainKey, FIXED_BYTES)
+  return bytes
+}
+
+/** @throws {MalformedError} for bytes that are no row of a version up to this one. */
+export function decodeChunkRow(bytes: Uint8Array): ChunkRow {
+  const row = asBuffer(bytes)
+  const isWhole = row.length === FIXED_BYTES || row.length === FIXED_BYTES + PLAIN_KEY_BYTES
+  if (!isWhole || row[0] !== VERSION) throw new MalformedError('chunk row', 'not the index row of a chunk')
+  return {
+    number: Number(row.readBigUInt64BE(1)),
+    lengthBytes: row.readUInt32BE(9),
+    crc32: row.readUInt32BE(13),
+    usedAtS: row.readUInt32BE(17),
+    sha256: row.subarray(21, FIXED_BYTES),
+    plainKey: row.length > FIXED_BYTES ? row.subarray(FIXED_BYTES) : undefined,
+  }
+}

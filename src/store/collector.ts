@@ -1,0 +1,221 @@
+/**
+ * Frees what nothing holds: flists that no operation names, then chunks that no flist references, nobody holds and
+ * nobody used within the grace. Invariant I8, a referenced chunk is never deleted: references are written while a
+ * lease holds the chunk, a watch remembers every hold since the run began, and the last look and the store's own
+ * "it is gone" happen in one turn of the event loop.
+ */
+import { compareBytes, equalBytes, toHex } from '../util/bytes.ts'
+import { SECOND_MS, type AbortOptions } from '../util/units.ts'
+import type { ChunkInfo, ChunkStore } from './chunk-store.ts'
+import type { FlistId } from './flist-store.ts'
+import type { LeaseWatch, RowLeases } from './leases.ts'
+import { parseReference, referenceChange, type RowFlistStore } from './row-flist-store.ts'
+import type { Row, RowChange, RowStore } from './row-store.ts'
+import { SPACES } from './spaces.ts'
+
+export interface CollectorDeps {
+  readonly rows: RowStore
+  readonly chunks: ChunkStore
+  readonly flists: RowFlistStore
+  readonly leases: RowLeases
+  /** Flists that operations still name, by whatever retention the caller keeps; asked once a run. */
+  readonly liveFlists: () => AsyncIterable<FlistId>
+  /** Unix milliseconds. */
+  readonly clock: () => number
+  /** Told after chunks are gone: caches forget them. */
+  readonly onDeleted?: (ids: readonly Uint8Array[]) => void
+}
+
+export interface CollectOptions extends AbortOptions {
+  /** Seconds an unreferenced chunk stays after its last use. */
+  readonly graceS: number
+  /** Counts, deletes nothing. */
+  readonly dryRun?: boolean
+  readonly onProgress?: (done: number, total: number) => void
+}
+
+/** What a run freed, or would. */
+export interface Collected {
+  readonly flists: number
+  readonly chunks: number
+  readonly bytes: number
+}
+
+/** Chunks deleted by one batch. */
+const SLICE = 256
+
+/** Stale references dropped by one run; the next one takes the rest. */
+const MAX_STALE = 100_000
+
+export async function collect(deps: CollectorDeps, options: CollectOptions): Promise<Collected> {
+  const watch = deps.leases.watch()
+  try {
+    const { freed, numbers } = await collectFlists(deps, options, watch)
+    const run = new ChunkRun(deps, options, watch, numbers)
+    await run.pass(16)
+    await run.pass(32)
+    if (options.dryRun !== true) {
+      await deps.flists.sweep(options)
+      await deps.leases.expire()
+    }
+    return { flists: freed, chunks: run.chunks, bytes: run.bytes }
+  } finally {
+    watch.close()
+  }
+}
+
+/** Numbers of the flists that stay, or came meanwhile. */
+async function collectFlists(
+  { flists, liveFlists }: CollectorDeps,
+  { dryRun, signal }: CollectOptions,
+  watch: LeaseWatch,
+): Promise<{ freed: number; numbers: Numbers }> {
+  const census = await flists.census()
+  const live = new Set<string>()
+  for await (const id of liveFlists()) live.add(toHex(id))
+  let freed = 0
+  const numbers = new Numbers(census.last)
+  for (const [id, number] of census.numbers) {
+    signal?.throwIfAborted()
+    if (live.has(toHex(id)) || watch.sawFlist(id)) {
+      numbers.add(number)
+      continue
+    }
+    freed++
+    if (dryRun !== true) await flists.delete(id, () => !watch.sawFlist(id))
+    if (watch.sawFlist(id)) numbers.add(number)
+  }
+  return { freed, numbers }
+}
+
+/** Numbers under which references count. */
+class Numbers {
+  readonly #kept = new Set<number>()
+  readonly #highest: number
+
+  constructor(highest: number) {
+    this.#highest = highest
+  }
+
+  add(number: number): void {
+    this.#kept.add(number)
+  }
+
+  /** Kept, or given out since the run began. */
+  counts(number: number): boolean {
+    return number > this.#highest || this.#kept.has(number)
+  }
+}
+
+class ChunkRun {
+  chunks = 0
+  bytes = 0
+  readonly #deps: CollectorDeps
+  readonly #options: CollectOptions
+  readonly #watch: LeaseWatch
+  readonly #numbers: Numbers
+  readonly #total: number
+  #done = 0
+  #doomed: Uint8Array[] = []
+
+  constructor(deps: CollectorDeps, options: CollectOptions, watch: LeaseWatch, numbers: Numbers) {
+    this.#deps = deps
+    this.#options = options
+    this.#watch = watch
+    this.#numbers = numbers
+    this.#total = deps.chunks.totals().chunks
+  }
+
+  /** Walks chunks and references of one id length side by side: both are in id order. */
+  async pass(idBytes: number): Promise<void> {
+    const { rows, chunks } = this.#deps
+    const { signal, onProgress } = this.#options
+    const references = new References(
+      rows.rows(SPACES.references, {}, { signal })[Symbol.asyncIterator](),
+      idBytes,
+    )
+    try {
+      for await (const [id, info] of chunks.entries(undefined, { signal })) {
+        if (id.length !== idBytes) continue
+        const isReferenced = await references.names(id, this.#numbers)
+        if (!isReferenced) await this.#consider(id, info)
+        onProgress?.(++this.#done, this.#total)
+      }
+      await this.#flush()
+      if (this.#options.dryRun !== true) await rows.write(references.stale)
+    } finally {
+      await references.close()
+    }
+  }
+
+  async #consider(id: Uint8Array, info: ChunkInfo): Promise<void> {
+    const ageS = this.#deps.clock() / SECOND_MS - info.usedAtS
+    if (ageS < this.#options.graceS || this.#watch.sawChunk(id)) return
+    this.chunks++
+    this.bytes += info.lengthBytes
+    if (this.#options.dryRun === true) return
+    this.#doomed.push(id)
+    if (this.#doomed.length >= SLICE) await this.#flush()
+  }
+
+  /** The last look and the deletion are one turn: nobody can take a hold in between. */
+  async #flush(): Promise<void> {
+    const doomed = this.#doomed.filter((id) => !this.#watch.sawChunk(id) && this.#isStillOld(id))
+    this.#doomed = []
+    if (doomed.length === 0) return
+    await this.#deps.chunks.delete(doomed)
+    this.#deps.onDeleted?.(doomed)
+  }
+
+  #isStillOld(id: Uint8Array): boolean {
+    const info = this.#deps.chunks.info(id)
+    return info !== undefined && this.#deps.clock() / SECOND_MS - info.usedAtS >= this.#options.graceS
+  }
+}
+
+/** Reference rows of one id length, read along with the chunks. */
+class References {
+  readonly #rows: AsyncIterator<Row>
+  readonly #idBytes: number
+  #next: { chunk: Uint8Array; number: number } | undefined
+  #isEnd = false
+  /** Rows of flists that are gone, or that a crash kept from coming. */
+  readonly stale: RowChange[] = []
+
+  constructor(rows: AsyncIterator<Row>, idBytes: number) {
+    this.#rows = rows
+    this.#idBytes = idBytes
+  }
+
+  /** Does a counting flist reference `id`? Ids are asked for in rising order. */
+  async names(id: Uint8Array, numbers: Numbers): Promise<boolean> {
+    let isNamed = false
+    for (;;) {
+      const next = await this.#peek()
+      if (next === undefined || compareBytes(next.chunk, id) > 0) return isNamed
+      if (!numbers.counts(next.number)) this.#forget(next)
+      else if (equalBytes(next.chunk, id)) isNamed = true
+      this.#next = undefined
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#rows.return?.()
+  }
+
+  #forget({ chunk, number }: { chunk: Uint8Array; number: number }): void {
+    if (this.stale.length < MAX_STALE) this.stale.push(referenceChange('delete', chunk, number))
+  }
+
+  async #peek(): Promise<{ chunk: Uint8Array; number: number } | undefined> {
+    while (this.#next === undefined && !this.#isEnd) {
+      const step = await this.#rows.next()
+      if (step.done === true) this.#isEnd = true
+      else {
+        const reference = parseReference(step.value[0])
+        if (reference.chunk.length === this.#idBytes) this.#next = reference
+      }
+    }
+    return this.#next
+  }
+}

@@ -1,0 +1,115 @@
+import type { ClassicLevel } from 'classic-level'
+import { EMPTY, fromUtf8 } from '../util/bytes.ts'
+import type { AbortOptions } from '../util/units.ts'
+import { inStore, storeError } from './level-errors.ts'
+import type { Row, RowChange, RowRange, RowStore, Space } from './row-store.ts'
+
+export type ByteDatabase = ClassicLevel<Uint8Array, Uint8Array>
+
+/** Rows a range reads at a step. */
+const ROWS_AT_ONCE = 512
+
+/** Ends the name of a space; names hold no control characters. */
+const SEPARATOR = 0
+
+/** Waiting writes that share one sync. */
+interface WriteGroup {
+  readonly changes: RowChange[]
+  readonly done: Promise<void>
+}
+
+/** Rows in one LevelDB: the key is the space, a zero byte, and the row's key. */
+export class LevelRowStore implements RowStore {
+  readonly #database: ByteDatabase
+  readonly #prefixes = new Map<Space, Uint8Array>()
+  #running: Promise<void> = Promise.resolve()
+  #next: WriteGroup | undefined
+
+  constructor(database: ByteDatabase) {
+    this.#database = database
+  }
+
+  get(space: Space, key: Uint8Array): Uint8Array | undefined {
+    try {
+      return this.#database.getSync(this.#key(space, key))
+    } catch (cause) {
+      throw storeError(cause)
+    }
+  }
+
+  async getMany(
+    space: Space,
+    keys: readonly Uint8Array[],
+    { signal }: AbortOptions = {},
+  ): Promise<Array<Uint8Array | undefined>> {
+    signal?.throwIfAborted()
+    return inStore(() => this.#database.getMany(keys.map((key) => this.#key(space, key))))
+  }
+
+  async *rows(space: Space, range: RowRange = {}, { signal }: AbortOptions = {}): AsyncGenerator<Row> {
+    signal?.throwIfAborted()
+    const prefixLength = this.#prefix(space).length
+    const iterator = this.#database.iterator(this.#range(space, range))
+    try {
+      for (;;) {
+        const rows = await inStore(() => iterator.nextv(ROWS_AT_ONCE))
+        if (rows.length === 0) return
+        for (const [key, value] of rows) {
+          signal?.throwIfAborted()
+          yield [key.subarray(prefixLength), value]
+        }
+      }
+    } finally {
+      await iterator.close()
+    }
+  }
+
+  write(changes: readonly RowChange[]): Promise<void> {
+    if (changes.length === 0) return Promise.resolve()
+    let group = this.#next
+    if (group === undefined) {
+      const gathered: RowChange[] = []
+      group = { changes: gathered, done: this.#running.then(() => this.#flush(gathered)) }
+      this.#next = group
+      this.#running = group.done.catch(() => {})
+    }
+    for (const change of changes) group.changes.push(change)
+    return group.done
+  }
+
+  #flush(changes: readonly RowChange[]): Promise<void> {
+    this.#next = undefined
+    const batch = changes.map((change) =>
+      change.type === 'put'
+        ? { type: 'put' as const, key: this.#key(change.space, change.key), value: change.value }
+        : { type: 'del' as const, key: this.#key(change.space, change.key) },
+    )
+    return inStore(() => this.#database.batch(batch, { sync: true }))
+  }
+
+  #prefix(space: Space): Uint8Array {
+    let prefix = this.#prefixes.get(space)
+    if (prefix === undefined) {
+      prefix = Buffer.concat([fromUtf8(space), Uint8Array.of(SEPARATOR)])
+      this.#prefixes.set(space, prefix)
+    }
+    return prefix
+  }
+
+  #key(space: Space, key: Uint8Array): Uint8Array {
+    const prefix = this.#prefix(space)
+    const full = new Uint8Array(prefix.length + key.length)
+    full.set(prefix, 0)
+    full.set(key, prefix.length)
+    return full
+  }
+
+  #range(space: Space, { gte, gt, lt, lte, reverse = false, limit = -1 }: RowRange) {
+    const above = gt === undefined ? { gte: this.#key(space, gte ?? EMPTY) } : { gt: this.#key(space, gt) }
+    const end = Uint8Array.from(this.#prefix(space)) // a copy: `slice` of a Buffer is none
+    end[end.length - 1] = SEPARATOR + 1
+    const last = lt === undefined ? end : this.#key(space, lt)
+    const below = lte === undefined ? { lt: last } : { lte: this.#key(space, lte) }
+    return { ...above, ...below, reverse, limit }
+  }
+}

@@ -1,0 +1,50 @@
+import { compareBytes, toLatin1 } from '../util/bytes.ts'
+import type { AbortOptions } from '../util/units.ts'
+import type { Row, RowChange, RowRange, RowStore, Space } from './row-store.ts'
+
+/** Rows in memory, for tests and for nodes that keep nothing. Sorted when read, if written since. */
+export class MemoryRowStore implements RowStore {
+  readonly #spaces = new Map<Space, Map<string, Row>>()
+
+  get(space: Space, key: Uint8Array): Uint8Array | undefined {
+    return this.#spaces.get(space)?.get(toLatin1(key))?.[1].slice()
+  }
+
+  async getMany(
+    space: Space,
+    keys: readonly Uint8Array[],
+    { signal }: AbortOptions = {},
+  ): Promise<Array<Uint8Array | undefined>> {
+    signal?.throwIfAborted()
+    return keys.map((key) => this.get(space, key))
+  }
+
+  async *rows(space: Space, range: RowRange = {}, { signal }: AbortOptions = {}): AsyncGenerator<Row> {
+    signal?.throwIfAborted()
+    const found = [...(this.#spaces.get(space)?.values() ?? [])].filter(([key]) => isWithin(key, range))
+    found.sort(([a], [b]) => compareBytes(a, b) * (range.reverse === true ? -1 : 1))
+    const limit = range.limit === undefined || range.limit < 0 ? found.length : range.limit
+    for (const [key, value] of found.slice(0, limit)) {
+      signal?.throwIfAborted()
+      yield [key.slice(), value.slice()]
+    }
+  }
+
+  async write(changes: readonly RowChange[]): Promise<void> {
+    for (const change of changes) {
+      let rows = this.#spaces.get(change.space)
+      if (rows === undefined) this.#spaces.set(change.space, (rows = new Map()))
+      if (change.type === 'delete') rows.delete(toLatin1(change.key))
+      else rows.set(toLatin1(change.key), [change.key.slice(), change.value.slice()])
+    }
+  }
+}
+
+function isWithin(key: Uint8Array, { gte, gt, lt, lte }: RowRange): boolean {
+  return (
+    (gte === undefined || compareBytes(key, gte) >= 0) &&
+    (gt === undefined || compareBytes(key, gt) > 0) &&
+    (lt === undefined || compareBytes(key, lt) < 0) &&
+    (lte === undefined || compareBytes(key, lte) <= 0)
+  )
+}

@@ -1,0 +1,21 @@
+/** The key spaces of the store in the RowStore; FORMAT.md has their keys and values. */
+export const SPACES = {
+  /** Of the store itself: totals, format number, cursors. */
+  own: 'store',
+  /** chunk id → ChunkRow */
+  chunks: 'chunk',
+  /** BLAKE2b-128 of a plain block → chunk id */
+  plain: 'plain',
+  /** payload number → nothing: payloads to drop */
+  freed: 'freed',
+  /** SHA-256 of a part of a flist → chunk id under which it is kept */
+  parts: 'part',
+  /** SHA-256 → descriptor or chunk-list page */
+  objects: 'obj',
+  /** flist id → number of the flist */
+  flists: 'fl',
+  /** chunk id ‖ number of the flist → nothing */
+  references: 'cref',
+  /** chunk id → unix seconds until which it is held */
+  holds: 'lease',
+} as const
