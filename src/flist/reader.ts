@@ -43,9 +43,9 @@ export class FlistReader {
     return this.#database.metadata()
   }
 
-  /** The flist with these metadata rows in place of its own; its other rows as they are. Database bytes. */
-  rewrite(metadata: Iterable<readonly [key: string, text: string]>): Uint8Array {
-    return this.#database.rewrite(metadata)
+  /** The database with these metadata rows set or, where `null`, dropped; its other rows as they are. */
+  rewrite(changes: ReadonlyMap<string, string | null>): Uint8Array {
+    return this.#database.rewrite(changes)
   }
 
   /**

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import sqlite from 'node-sqlite3-wasm'
 import { DiskFullError, LimitError, MalformedError } from '../errors.ts'
 import { MAX_MESSAGE_BYTES } from '../format/capnp.ts'
-import { toUtf8 } from '../util/bytes.ts'
+import { EMPTY, toUtf8 } from '../util/bytes.ts'
 import { MIB } from '../util/units.ts'
 import { FLIST_LIMITS } from './limits.ts'
 import { checkHeader, checkSchema } from './sqlite-rules.ts'
@@ -50,8 +50,10 @@ export class DatabaseWriter {
     writing(() => this.#insert.run([key, value]))
   }
 
-  metadata(key: string, value: string): void {
-    writing(() => this.#database.run('INSERT OR REPLACE INTO metadata VALUES (?, ?)', [key, value]))
+  /** A row of the metadata table; the last one of a key stays. Bytes are taken for UTF-8, and kept if they are not. */
+  metadata(key: string | Uint8Array, value: string | Uint8Array): void {
+    const sql = 'INSERT OR REPLACE INTO metadata VALUES (CAST(? AS TEXT), CAST(? AS TEXT))'
+    writing(() => this.#database.run(sql, [key, value]))
   }
 
   /** The database; the writer is used up. */
@@ -156,27 +158,34 @@ export class DatabaseReader {
 
   /** Text rows in key order; what is no UTF-8 becomes U+FFFD. @throws {LimitError} */
   metadata(): Array<[key: string, text: string]> {
+    return this.#metadataRows().map(([key, value]) => [toUtf8(key), toUtf8(value)])
+  }
+
+  #metadataRows(): Array<[key: Uint8Array, value: Uint8Array]> {
     if (!this.#hasMetadata) return []
-    const size = this.#query(
+    const [size] = this.#query(
       'SELECT count(*) AS n, total(length(key) + length(value)) AS bytes FROM metadata',
-    )[0]
-    if (Number(size?.['n']) > MAX_METADATA_ROWS)
+    )
+    if (Number(size?.['n']) > MAX_METADATA_ROWS) {
       throw new LimitError('metadata of a flist', MAX_METADATA_ROWS, 'rows')
+    }
     if (Number(size?.['bytes']) > MAX_METADATA_BYTES) {
       throw new LimitError('metadata of a flist', MAX_METADATA_BYTES, 'bytes')
     }
     const sql =
       'SELECT CAST(key AS BLOB) AS key, CAST(value AS BLOB) AS value FROM metadata ' +
       "WHERE typeof(key) = 'text' AND value IS NOT NULL ORDER BY key"
-    return this.#query(sql).map(({ key, value }) => [textOf(key), textOf(value)])
+    return this.#query(sql).map(({ key, value }) => [bytesOf(key), bytesOf(value)])
   }
 
-  /** Copies the rows as they are, in their order, into a new database with other metadata. */
-  rewrite(metadata: Iterable<readonly [key: string, text: string]>): Uint8Array {
+  /** Copies the rows as they are and in their order, metadata by key, with these metadata rows set, or dropped. */
+  rewrite(changes: ReadonlyMap<string, string | null>): Uint8Array {
     const writer = new DatabaseWriter(this.#folder)
     try {
       this.#copyEntries(writer)
-      for (const [key, text] of metadata) writer.metadata(key, text)
+      for (const [key, value] of this.#metadataRows())
+        if (!changes.has(toUtf8(key))) writer.metadata(key, value)
+      for (const [key, value] of changes) if (value !== null) writer.metadata(key, value)
       return writer.finish()
     } finally {
       writer.abort()
@@ -206,8 +215,8 @@ export class DatabaseReader {
   }
 }
 
-function textOf(value: Row[string] | undefined): string {
-  return value instanceof Uint8Array ? toUtf8(value) : ''
+function bytesOf(value: Row[string] | undefined): Uint8Array {
+  return value instanceof Uint8Array ? value : EMPTY
 }
 
 /** What SQLite says about a stranger's file is about the file. */

@@ -1,0 +1,56 @@
+import type { FlistLimits } from './limits.ts'
+import type { FlistProblem } from './problems.ts'
+import type { Survey, SurveyOptions } from './survey.ts'
+import type { ThreadError } from './thread-error.ts'
+
+/** What the main thread and an inspector's thread say to each other: one question at a time. */
+export interface ThreadData {
+  readonly temporaryDirectory: string
+  readonly limits: FlistLimits
+}
+
+export type Question =
+  | { readonly kind: 'survey'; readonly bytes: Uint8Array; readonly options: SurveyOptions }
+  | { readonly kind: 'metadata'; readonly bytes: Uint8Array }
+  | { readonly kind: 'find'; readonly bytes: Uint8Array; readonly path: Uint8Array }
+  | { readonly kind: 'entries'; readonly bytes: Uint8Array }
+  | { readonly kind: 'render'; readonly bytes: Uint8Array; readonly backend: string | null }
+  | { readonly kind: 'verify'; readonly chunks: readonly ChunkToVerify[] }
+
+export interface ChunkToVerify {
+  readonly stored: Uint8Array
+  readonly key: Uint8Array
+  readonly plainBytes: number
+}
+
+export type MetadataRows = Array<[key: string, text: string]>
+
+export interface SurveyAnswer extends Survey {
+  readonly metadata: MetadataRows
+  readonly problems: readonly FlistProblem[]
+  /** Files with more or fewer blocks than their size takes: `problems` may be cut. */
+  readonly brokenFiles: number
+}
+
+/** For each question its answer. `find` answers the entry encoded; `verify` a reason for each bad chunk. */
+export interface Answers {
+  readonly survey: SurveyAnswer
+  readonly metadata: MetadataRows
+  readonly find: Uint8Array | undefined
+  readonly entries: undefined
+  readonly render: Uint8Array
+  readonly verify: ReadonlyArray<{ readonly index: number; readonly reason: string }>
+}
+
+/** To the thread: a question, or `read`, the bytes of batches that somebody has taken. */
+export type ToThread = { readonly question: Question } | { readonly read: number }
+
+/** From the thread: batches of entries while it answers `entries`, then one answer or failure. */
+export type FromThread =
+  | { readonly batch: Uint8Array<ArrayBuffer> }
+  | { readonly answer: Answers[Question['kind']] }
+  /** `isBroken`: something failed that should not; whatever it left in memory is not to be trusted. */
+  | { readonly failure: ThreadError; readonly isBroken: boolean }
+
+/** Bytes of batches that may wait unread before the thread pauses: about 200,000 entries. */
+export const WINDOW_BYTES = 32 * 1024 * 1024

@@ -1,0 +1,172 @@
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { LimitError, UnavailableError } from '../errors.ts'
+import { SECOND_MS } from '../util/units.ts'
+import type { AbortOptions } from '../util/units.ts'
+import { WINDOW_BYTES } from './inspector-protocol.ts'
+import type { Answers, FromThread, Question, ThreadData, ToThread } from './inspector-protocol.ts'
+import type { FlistLimits } from './limits.ts'
+import { unpackError } from './thread-error.ts'
+
+export interface InspectorThreadOptions {
+  readonly temporaryDirectory: string
+  readonly limits: FlistLimits
+  readonly timeLimitMs: number
+  /** Of the thread's JavaScript heap; what lies outside of it is bounded by `limits`. */
+  readonly heapLimitMib: number
+}
+
+export interface AskOptions extends AbortOptions {
+  /** Takes batches of entries; `taken` says that their bytes are no longer waiting. */
+  readonly onBatch?: (batch: Uint8Array, taken: () => void) => void
+}
+
+interface Running {
+  readonly worker: Worker
+  readonly folder: string
+  /** Set once by whoever asks: how the thread's next words reach them. */
+  onMessage: (message: FromThread) => void
+  onEnd: (error: Error) => void
+}
+
+/**
+ * One worker thread, started by the first question and again after it was killed: by the time limit, by memory, by an
+ * abort, or because something in it broke. It answers one question at a time: the caller sees to that.
+ */
+export class InspectorThread {
+  readonly #options: InspectorThreadOptions
+  #running: Running | undefined
+  #ending: Promise<void> = Promise.resolve()
+
+  constructor(options: InspectorThreadOptions) {
+    this.#options = options
+  }
+
+  /**
+   * @throws what reading the flist threw; {LimitError} over the time or memory limit; the signal's reason.
+   */
+  async ask<K extends Question['kind']>(
+    question: Extract<Question, { kind: K }>,
+    transfer: readonly ArrayBuffer[],
+    { signal, onBatch }: AskOptions = {},
+  ): Promise<Answers[K]> {
+    await this.#ending
+    signal?.throwIfAborted()
+    const running = (this.#running ??= this.#start())
+    const clock = new Stopwatch(this.#options.timeLimitMs, () => this.#end(running, this.#tooLong()))
+    const onAbort = () => this.#end(running, signal?.reason as Error)
+    signal?.addEventListener('abort', onAbort, { once: true })
+    running.worker.ref()
+    try {
+      return await new Promise<Answers[K]>((resolve, reject) => {
+        running.onEnd = reject
+        running.onMessage = (message) => {
+          if ('batch' in message) this.#pass(running, message.batch, clock, onBatch)
+          else if ('answer' in message) resolve(message.answer as Answers[K])
+          else {
+            const error = unpackError(message.failure)
+            if (message.isBroken) this.#end(running, error)
+            else reject(error)
+          }
+        }
+        clock.run()
+        running.worker.postMessage({ question } satisfies ToThread, transfer)
+      })
+    } finally {
+      clock.stop()
+      signal?.removeEventListener('abort', onAbort)
+      running.onEnd = () => {}
+      running.onMessage = () => {}
+      running.worker.unref()
+    }
+  }
+
+  /** Ends the thread; a question under way fails. Resolves when it is gone, with its files. */
+  async stop(): Promise<void> {
+    if (this.#running !== undefined) this.#end(this.#running, new UnavailableError('stopping'))
+    await this.#ending
+  }
+
+  /** Hands a batch on. The clock stands while the thread waits for somebody to read. */
+  #pass(running: Running, batch: Uint8Array, clock: Stopwatch, onBatch: AskOptions['onBatch']): void {
+    const { length } = batch
+    clock.add(length)
+    onBatch?.(batch, () => {
+      clock.add(-length)
+      running.worker.postMessage({ read: length } satisfies ToThread)
+    })
+  }
+
+  #start(): Running {
+    const { temporaryDirectory, limits, heapLimitMib } = this.#options
+    const folder = mkdtempSync(join(temporaryDirectory, 'inspector-'))
+    const worker = new Worker(new URL('./inspector-worker.js', import.meta.url), {
+      workerData: { temporaryDirectory: folder, limits } satisfies ThreadData,
+      resourceLimits: { maxOldGenerationSizeMb: heapLimitMib },
+    })
+    const running: Running = { worker, folder, onMessage: () => {}, onEnd: () => {} }
+    worker.on('message', (message: FromThread) => running.onMessage(message))
+    worker.on('error', (cause) => this.#end(running, this.#crashed(cause)))
+    worker.on('exit', () => this.#end(running, new Error('the thread that reads flists ended')))
+    return running
+  }
+
+  #end(running: Running, error: Error): void {
+    if (this.#running !== running) return
+    this.#running = undefined
+    running.onEnd(error)
+    this.#ending = running.worker.terminate().then(() => rm(running.folder, { recursive: true, force: true }))
+  }
+
+  #tooLong(): LimitError {
+    return new LimitError('time to read a flist', this.#options.timeLimitMs / SECOND_MS, 'seconds')
+  }
+
+  #crashed(cause: Error): Error {
+    if ('code' in cause && cause.code === 'ERR_WORKER_OUT_OF_MEMORY') {
+      return new LimitError('memory to read a flist', this.#options.heapLimitMib, 'MiB', { cause })
+    }
+    return new Error('the thread that reads flists failed', { cause })
+  }
+}
+
+/** Runs out after a time, which does not count while more than a window of batches waits to be read. */
+class Stopwatch {
+  readonly #onEnd: () => void
+  #leftMs: number
+  #since = 0
+  #timer: NodeJS.Timeout | undefined
+  #waitingBytes = 0
+  #isDone = false
+
+  constructor(limitMs: number, onEnd: () => void) {
+    this.#leftMs = limitMs
+    this.#onEnd = onEnd
+  }
+
+  run(): void {
+    if (this.#timer !== undefined || this.#isDone) return
+    this.#since = performance.now()
+    this.#timer = setTimeout(this.#onEnd, this.#leftMs)
+  }
+
+  add(waitingBytes: number): void {
+    this.#waitingBytes += waitingBytes
+    if (this.#waitingBytes >= WINDOW_BYTES) this.#pause()
+    else this.run()
+  }
+
+  stop(): void {
+    this.#isDone = true
+    this.#pause()
+  }
+
+  #pause(): void {
+    if (this.#timer === undefined) return
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#leftMs -= performance.now() - this.#since
+  }
+}

@@ -1,0 +1,146 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { CorruptError, HubError, MalformedError } from '../errors.ts'
+import { createChunkCodec } from '../format/chunk-codec.ts'
+import type { FlistEntry } from './entry.ts'
+import { packFlist } from './container.ts'
+import { encodeEntries } from './entry-codec.ts'
+import { WINDOW_BYTES } from './inspector-protocol.ts'
+import type {
+  Answers,
+  ChunkToVerify,
+  FromThread,
+  Question,
+  ThreadData,
+  ToThread,
+} from './inspector-protocol.ts'
+import { FlistReader } from './reader.ts'
+import { surveyFlist } from './survey.ts'
+import { packError } from './thread-error.ts'
+
+/** The thread of a `FlistInspector`: the only place where flists of strangers are read. */
+const port = parentPort
+if (port === null) throw new Error('this file runs as a worker thread')
+const { temporaryDirectory, limits } = workerData as ThreadData
+const codec = await createChunkCodec()
+const BATCH_ENTRIES = 1_000
+
+let unreadBytes = 0
+let resume = () => {}
+
+port.on('message', (message: ToThread) => {
+  if ('question' in message) void answer(message.question)
+  else {
+    unreadBytes -= message.read
+    if (unreadBytes < WINDOW_BYTES) resume()
+  }
+})
+
+async function answer(question: Question): Promise<void> {
+  try {
+    const result = await work(question)
+    send({ answer: result }, transferable(result))
+  } catch (error) {
+    if (error instanceof HubError) send({ failure: packError(error), isBroken: false })
+    else send({ failure: packError(unexpected(question, error)), isBroken: true })
+  }
+}
+
+/** A stranger's bytes that break SQLite or exhaust us are malformed; our own part failing is our failure. */
+function unexpected(question: Question, error: unknown): unknown {
+  if (question.kind === 'verify' || !(error instanceof Error) || 'errno' in error) return error
+  return new MalformedError('flist', `not a flist: reading it failed: ${error.message}`, { cause: error })
+}
+
+function work(question: Question): Promise<Answers[Question['kind']]> | Answers[Question['kind']] {
+  if (question.kind === 'verify') return verify(question.chunks)
+  return withReader(question.bytes, async (reader): Promise<Answers[Question['kind']]> => {
+    switch (question.kind) {
+      case 'survey':
+        return survey(reader, question.options)
+      case 'metadata':
+        return reader.metadata()
+      case 'find': {
+        const found = reader.find(question.path)
+        return found === undefined ? undefined : encodeEntries([found])
+      }
+      case 'entries':
+        return await streamEntries(reader)
+      case 'render':
+        return render(reader, question.backend)
+    }
+  })
+}
+
+async function withReader<T>(bytes: Uint8Array, use: (reader: FlistReader) => Promise<T>): Promise<T> {
+  const reader = new FlistReader(bytes, { temporaryDirectory, limits })
+  try {
+    return await use(reader)
+  } finally {
+    reader.close()
+  }
+}
+
+function survey(reader: FlistReader, options: Parameters<typeof surveyFlist>[1]): Answers['survey'] {
+  const metadata = reader.metadata()
+  const found = surveyFlist(reader, options)
+  const { problems } = reader
+  return { ...found, metadata, problems: problems.list(), brokenFiles: problems.count('block-count') }
+}
+
+async function streamEntries(reader: FlistReader): Promise<undefined> {
+  unreadBytes = 0
+  let batch: FlistEntry[] = []
+  for (const entry of reader.walk()) {
+    if (batch.push(entry) < BATCH_ENTRIES) continue
+    await sendBatch(batch)
+    batch = []
+  }
+  await sendBatch(batch)
+}
+
+async function sendBatch(entries: readonly FlistEntry[]): Promise<void> {
+  const batch = encodeEntries(entries)
+  unreadBytes += batch.length
+  send({ batch }, [batch.buffer])
+  if (unreadBytes >= WINDOW_BYTES) await new Promise<void>((resolve) => (resume = resolve))
+}
+
+function render(reader: FlistReader, backend: string | null): Uint8Array {
+  return packFlist(reader.rewrite(new Map([['backend', backend]])))
+}
+
+function verify(chunks: readonly ChunkToVerify[]): Answers['verify'] {
+  const bad: Array<{ index: number; reason: string }> = []
+  for (const [index, { stored, key, plainBytes }] of chunks.entries()) {
+    const reason = chunkProblem(stored, key, plainBytes)
+    if (reason !== undefined) bad.push({ index, reason })
+  }
+  return bad
+}
+
+function chunkProblem(stored: Uint8Array, key: Uint8Array, plainBytes: number): string | undefined {
+  try {
+    const plain = codec.decode(stored, key)
+    return plain.length === plainBytes ? undefined : `it has ${plain.length} bytes where ${plainBytes} belong`
+  } catch (error) {
+    if (error instanceof MalformedError || error instanceof CorruptError) return error.message
+    throw error
+  }
+}
+
+function send(message: FromThread, transfer: readonly ArrayBuffer[] = []): void {
+  port?.postMessage(message, transfer)
+}
+
+/** What of an answer can move instead of being copied: arrays that own their memory. */
+function transferable(result: Answers[Question['kind']]): ArrayBuffer[] {
+  if (result === undefined || Array.isArray(result)) return []
+  const arrays = result instanceof Uint8Array ? [result] : Object.values(result as object)
+  return arrays.flatMap((value) =>
+    value instanceof Uint8Array &&
+    value.buffer instanceof ArrayBuffer &&
+    value.buffer.byteLength === value.length
+      ? [value.buffer]
+      : [],
+  )
+}
