@@ -34,6 +34,9 @@ export interface Effect {
   readonly supersedes: readonly Uint8Array[]
 }
 
+/** Largest size, time and sequence number: what six bytes of a row hold. */
+export const MAX_STORED = 2 ** 48 - 1
+
 /** Superseded operations in a whole operation, and in an effect. */
 export const MAX_SUPERSEDED = 64
 
@@ -114,7 +117,7 @@ export function decodeEffect(value: CborValue, format: string): Effect {
   const kind = fields.word('kind', KINDS)
   const meta = fields.has('meta') ? fields.record('meta') : undefined
   const target = fields.has('tgt') ? decodeTarget(fields, kind, key, meta) : undefined
-  const updatedS = meta?.has('at') === true ? meta.integer('at') : undefined
+  const updatedS = meta?.has('at') === true ? meta.integer('at', 0, MAX_STORED) : undefined
   const effect: Effect = {
     ...key,
     type: kind === 'del' ? 'delete' : kind === 'resolve' ? 'resolve' : 'put',
@@ -154,7 +157,12 @@ function decodeTarget(
 function readFile(value: CborValue, meta: RecordReader | undefined): Target | undefined {
   const flist = linkDigest(value)
   if (flist === undefined || meta === undefined) return undefined
-  return { kind: 'file', flist, sizeBytes: meta.integer('size', 1), md5: toHex(meta.bytes('md5', 16)) }
+  return {
+    kind: 'file',
+    flist,
+    sizeBytes: meta.integer('size', 1, MAX_STORED),
+    md5: toHex(meta.bytes('md5', 16)),
+  }
 }
 
 function readLink(value: CborValue): Target | undefined {

@@ -6,7 +6,7 @@ import { decodeCbor, encodeCbor, linkDigest, linkTo } from './dag-cbor.ts'
 import type { CborValue } from './dag-cbor.ts'
 import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES, verifySignature } from './ed25519.ts'
 import type { SigningKey } from './ed25519.ts'
-import { decodeEffect, effectKey, encodeEffect, MAX_SUPERSEDED } from './effect.ts'
+import { decodeEffect, effectKey, encodeEffect, MAX_STORED, MAX_SUPERSEDED } from './effect.ts'
 import type { Effect } from './effect.ts'
 import { isRepositoryName } from './name-rule.ts'
 import { RecordReader } from './record.ts'
@@ -75,8 +75,6 @@ const FORMAT = 'operation'
 const SIGNATURE_CONTEXT = fromUtf8('zhub-op-1\0')
 /** Ours: URLs of mirrored hubs stand there. */
 const MAX_SUBJECT_BYTES = 1024
-/** The year 10889; keeps seconds far from any overflow. */
-const MAX_TIME_MS = 2 ** 48 - 1
 const MAX_COUNTER = 2 ** 32 - 1
 
 /** What `sign` is given and `verify` checks: bound to its purpose, realm, repository and log. */
@@ -174,7 +172,7 @@ export function decodeOperation(bytes: Uint8Array): SignedOperation {
     repository: fields.text('repoName', 255),
     author: fields.bytes('author', PUBLIC_KEY_BYTES),
     incarnation: fields.bytes('inc', INCARNATION_BYTES),
-    sequence: fields.integer('seq', 1),
+    sequence: fields.integer('seq', 1, MAX_STORED),
     previous,
     time: readTime(fields),
     effects: fields.array('eff', 1, MAX_EFFECTS).map((effect) => decodeEffect(effect, FORMAT)),
@@ -214,7 +212,7 @@ function isSorted(hashes: readonly Uint8Array[]): boolean {
 
 function readTime(fields: RecordReader): HybridTime {
   const [ms, counter, ...rest] = fields.array('hlc', 2, 2)
-  const isTime = isIndex(ms, MAX_TIME_MS) && isIndex(counter, MAX_COUNTER) && rest.length === 0
+  const isTime = isIndex(ms, MAX_STORED) && isIndex(counter, MAX_COUNTER) && rest.length === 0
   if (!isTime) throw fields.fail('hlc is not milliseconds and counter')
   return { ms, counter }
 }

@@ -14,6 +14,7 @@ import {
   encodePastVersion,
   encodeVersion,
   encodeViewRow,
+  idRange,
   logKey,
   parseVersionKey,
   placeValue,
@@ -104,7 +105,7 @@ class OperationCheck {
     const effects: PlacedEffect[] = []
     const heads: Uint8Array[] = []
     let found = 0
-    for await (const [key, logRow] of this.#rows.rows(SPACES.logs, range(id), this.#options)) {
+    for await (const [key, logRow] of this.#rows.rows(SPACES.logs, idRange(id), this.#options)) {
       const log = yield* this.#log(key.subarray(32), logRow, id)
       for (const effect of log.effects) effects.push(effect)
       heads.push(...log.heads)
@@ -138,7 +139,7 @@ class OperationCheck {
     const chain = new Set<string>()
     let operations = 0
     let tip: Uint8Array | undefined
-    for await (const [key, bytes] of this.#rows.rows(SPACES.operations, range(id), this.#options)) {
+    for await (const [key, bytes] of this.#rows.rows(SPACES.operations, idRange(id), this.#options)) {
       operations++
       this.#options.onOperation?.()
       const hash = key.subarray(40)
@@ -231,8 +232,8 @@ class OperationCheck {
     const versionOf = (key: Uint8Array) => versionId(parseVersionKey(key).key, key.subarray(-32))
     const viewed = (key: Uint8Array) =>
       Buffer.from(key.subarray(Buffer.byteLength(name) + 1)).toString('utf8')
-    yield* this.#compare('heads-differ', name, heads, this.#rows.rows(SPACES.heads, range(id)), versionOf)
-    yield* this.#compare('history-differs', name, past, this.#rows.rows(SPACES.past, range(id)), versionOf)
+    yield* this.#compare('heads-differ', name, heads, this.#rows.rows(SPACES.heads, idRange(id)), versionOf)
+    yield* this.#compare('history-differs', name, past, this.#rows.rows(SPACES.past, idRange(id)), versionOf)
     const viewRows = this.#rows.rows(SPACES.view, prefixRange(Buffer.from(name)))
     yield* this.#compare('view-differs', name, view, viewRows, viewed)
   }
@@ -286,22 +287,6 @@ class OperationCheck {
 
 function versionId(key: string, operation: Uint8Array): string {
   return `${key}~${toHex(operation).slice(0, 16)}`
-}
-
-/** Rows whose key starts with an id of 32 bytes and goes on. */
-function range(id: Uint8Array): { gt: Uint8Array; lt: Uint8Array } {
-  return { gt: id, lt: after(id) }
-}
-
-/** The smallest key after all that start with `prefix`. */
-function after(prefix: Uint8Array): Uint8Array {
-  const end = Buffer.from(prefix)
-  for (let at = end.length - 1; at >= 0; at--) {
-    const byte = end[at] ?? 0
-    end[at] = (byte + 1) & 255
-    if (byte < 255) return end.subarray(0, at + 1)
-  }
-  return Buffer.alloc(prefix.length + 1, 255)
 }
 
 /** What `decode` gives, or why it does not. */

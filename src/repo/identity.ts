@@ -10,7 +10,7 @@ import type { RowChange, RowStore } from '../store/row-store.ts'
 import { equalBytes, fromUtf8 } from '../util/bytes.ts'
 import { markBoot } from './boot-marker.ts'
 import type { Clock } from './hybrid-clock.ts'
-import { openKeyFolder, openSeed } from './keys.ts'
+import { openKeyFolder, openSeed, readSeed } from './keys.ts'
 import { createPrivateFile, readPrivateFile } from './private-file.ts'
 import { SPACES } from './rows.ts'
 
@@ -53,9 +53,8 @@ export const governanceKey = {
  */
 export async function openIdentity(rows: RowStore, { directory, clock }: IdentityOptions): Promise<Identity> {
   await openKeyFolder(directory)
-  const node = signingKey(await openSeed(directory, 'node.key'))
+  const node = await openNodeKey(rows, directory)
   const tokenSeed = await openSeed(directory, 'token.seed')
-  checkOwner(rows, node, directory)
   const root = await openRealm(directory, clock)
   const { incarnation, isRestored, changes } = await openIncarnation(rows, directory)
   await rows.write([
@@ -71,10 +70,13 @@ function put(space: string, key: Uint8Array, value: Uint8Array): RowChange {
   return { type: 'put', space, key, value }
 }
 
-/** A folder of keys that was lost and made anew must not pass for the old node. */
-function checkOwner(rows: RowStore, node: SigningKey, directory: string): void {
+/** A folder of keys that was lost is not made anew: it would pass for the old node. */
+async function openNodeKey(rows: RowStore, directory: string): Promise<SigningKey> {
   const known = rows.get(SPACES.own, OWN_NODE)
-  if (known === undefined || equalBytes(known, node.publicKey)) return
+  if (known === undefined) return signingKey(await openSeed(directory, 'node.key'))
+  const seed = await readSeed(directory, 'node.key')
+  const node = seed && signingKey(seed)
+  if (node !== undefined && equalBytes(known, node.publicKey)) return node
   throw new CorruptError(
     'node.key',
     `the keys in ${directory} are not those of this index: restore them both`,

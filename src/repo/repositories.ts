@@ -1,11 +1,11 @@
 import { InvalidInputError, LimitError } from '../errors.ts'
 import { effectKey, isTargetOf, MAX_SUPERSEDED, splitEffectKey } from '../format/effect.ts'
 import type { Effect } from '../format/effect.ts'
-import { logId, MAX_EFFECTS, repositoryId, signOperation } from '../format/operation.ts'
+import { HASH_BYTES, logId, MAX_EFFECTS, repositoryId, signOperation } from '../format/operation.ts'
 import type { SignedOperation } from '../format/operation.ts'
 import type { FlistId } from '../store/flist-store.ts'
 import type { RowStore } from '../store/row-store.ts'
-import { compareBytes, readU64be, toLatin1 } from '../util/bytes.ts'
+import { compareBytes, fromUtf8, readU64be, toLatin1 } from '../util/bytes.ts'
 import { KeyedMutex } from '../util/mutex.ts'
 import type { AbortOptions } from '../util/units.ts'
 import { checkOperations } from './check.ts'
@@ -21,7 +21,15 @@ import { followLinks } from './links.ts'
 import { parseRepositoryName, parseTagName } from './names.ts'
 import { operationBatch } from './operation-batch.ts'
 import type { OperationBatch } from './operation-batch.ts'
-import { decodeLogRow, decodeRepositoryRow, decodeViewRow, parseViewKey, SPACES } from './rows.ts'
+import {
+  decodeLogRow,
+  decodeRepositoryRow,
+  decodeViewRow,
+  idRange,
+  parseViewKey,
+  prefixRange,
+  SPACES,
+} from './rows.ts'
 import type { LogRow, ViewRow } from './rows.ts'
 import type { Version } from './state.ts'
 import { compareNames, RepositoryView } from './view.ts'
@@ -61,6 +69,8 @@ export class SignedRepositories implements Repositories {
   readonly #clock: HybridClock
   readonly #states = new Map<string, RepositoryState>()
   readonly #turns = new KeyedMutex()
+  /** Repositories whose rows may say more than memory. */
+  readonly #stale = new Set<string>()
   #names: readonly string[] | undefined = []
   #incarnation: Uint8Array
   #totalRevision = 0
@@ -83,9 +93,8 @@ export class SignedRepositories implements Repositories {
       this.#totalRevision += operations
     }
     for await (const [key, row] of this.#rows.rows(SPACES.logs)) {
-      const log = decodeLogRow(row)
-      this.#clock.observe(log.time)
-      byId.get(toLatin1(key.subarray(0, 32)))?.logs.set(toLatin1(key.subarray(32)), log)
+      const state = byId.get(toLatin1(key.subarray(0, HASH_BYTES)))
+      if (state !== undefined) this.#addLog(state, key, row)
     }
     for await (const [key, row] of this.#rows.rows(SPACES.view)) {
       const { repository, key: name } = parseViewKey(key)
@@ -95,6 +104,29 @@ export class SignedRepositories implements Repositories {
     for await (const [key] of this.#rows.rows(SPACES.changes, { reverse: true, limit: 1 })) {
       this.#nextChange = readU64be(key) + 1
     }
+  }
+
+  /** Takes one repository from its rows again: a write that failed may have landed. */
+  async #reload(name: string): Promise<void> {
+    const id = repositoryId(this.#identity.realm, name)
+    const row = this.#rows.get(SPACES.repositories, id)
+    if (row !== undefined) {
+      const { operations, updatedS } = decodeRepositoryRow(row)
+      const state = { ...emptyState(name, id), operations, updatedS }
+      for await (const [key, log] of this.#rows.rows(SPACES.logs, idRange(id))) this.#addLog(state, key, log)
+      for await (const [key, view] of this.#rows.rows(SPACES.view, prefixRange(fromUtf8(name)))) {
+        show(state, parseViewKey(key).key, decodeViewRow(view))
+      }
+      this.#totalRevision += operations - this.revision(name)
+      this.#addState(state)
+    }
+    this.#stale.delete(name)
+  }
+
+  #addLog(state: RepositoryState, key: Uint8Array, row: Uint8Array): void {
+    const log = decodeLogRow(row)
+    this.#clock.observe(log.time)
+    state.logs.set(toLatin1(key.subarray(HASH_BYTES)), log)
   }
 
   get totalRevision(): number {
@@ -161,6 +193,7 @@ export class SignedRepositories implements Repositories {
   }
 
   async #append(repository: string, changes: readonly Change[], user: User): Promise<Entry[]> {
+    if (this.#stale.has(repository)) await this.#reload(repository)
     const state =
       this.#states.get(repository) ?? emptyState(repository, repositoryId(this.#identity.realm, repository))
     const heads = new Map<string, readonly Version[]>()
@@ -171,7 +204,7 @@ export class SignedRepositories implements Repositories {
     const effects = effectsOf(changes, heads)
     if (effects.length === 0) return []
     const batch = this.#sign(state, effects, heads, user)
-    await this.#write(batch)
+    await this.#write(repository, batch)
     this.#commit(state, batch)
     return effects.flatMap(({ name, tag }) => state.view.find(name, tag) ?? [])
   }
@@ -220,11 +253,12 @@ export class SignedRepositories implements Repositories {
    * A batch that failed may be on the disk all the same, or half of it. Its sequence number must not be signed twice,
    * so the next operation begins a new log.
    */
-  async #write({ changes }: OperationBatch): Promise<void> {
+  async #write(repository: string, { changes }: OperationBatch): Promise<void> {
     try {
       await this.#rows.write([...changes, incarnationChange(this.#incarnation)])
     } catch (error) {
       this.#incarnation = createIncarnation()
+      this.#stale.add(repository)
       throw error
     }
   }

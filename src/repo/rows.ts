@@ -78,6 +78,22 @@ export function prefixRange(prefix: Uint8Array): RowRange {
   return { gte: concat([prefix, ZERO]), lt: concat([prefix, ONE]) }
 }
 
+/** Rows whose key starts with an id of 32 bytes and goes on. */
+export function idRange(id: Uint8Array): RowRange {
+  return { gt: id, lt: after(id) }
+}
+
+/** The smallest key after all that start with `prefix`. */
+function after(prefix: Uint8Array): Uint8Array {
+  const end = Buffer.from(prefix)
+  for (let at = end.length - 1; at >= 0; at--) {
+    const byte = end[at] ?? 0
+    end[at] = (byte + 1) & 255
+    if (byte < 255) return end.subarray(0, at + 1)
+  }
+  return Buffer.alloc(prefix.length + 1, 255)
+}
+
 export interface RepositoryRow {
   readonly name: string
   /** SHA-256 over the sorted heads of its logs, cut to 16 bytes. */

@@ -81,6 +81,7 @@ describe('the identity of a node', () => {
     await openIdentity(rows, { directory, clock })
     const other = await temporaryFolder(context)
     await assert.rejects(openIdentity(rows, { directory: other, clock }), CorruptError)
+    assert.deepEqual(await readdir(other), [])
     await writeFile(join(directory, 'node.key'), 'garbage')
     await assert.rejects(openIdentity(rows, { directory, clock }), CorruptError)
     assert.equal(await readFile(join(directory, 'node.key'), 'utf8'), 'garbage')

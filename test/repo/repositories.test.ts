@@ -105,6 +105,9 @@ describe('the log of a repository', () => {
       assert.equal(repositories.revision('alice'), 1)
       rows.failure = undefined
       await repositories.apply('alice', [put('a.flist', 3)], ALICE)
+      assert.equal(repositories.revision('alice'), butKeep ? 3 : 2)
+      assert.equal(repositories.totalRevision, repositories.revision('alice'))
+      assert.deepEqual(await problems(repositories), [])
       const places = operations(rows).map(
         ({ operation }) => `${toHex(operation.incarnation)} ${operation.sequence}`,
       )
