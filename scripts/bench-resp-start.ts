@@ -14,8 +14,8 @@ import { parseArgs } from 'node:util'
 import { blake2b128 } from '../src/format/blake2b.ts'
 import { encodeRequest } from '../src/format/resp.ts'
 import { createRespServer } from '../src/resp/server.ts'
+import { openDatabase } from '../src/store/database.ts'
 import { SILENT } from '../src/util/logger.ts'
-import { openBenchStore } from './bench-chunks.ts'
 
 const self = fileURLToPath(import.meta.url)
 /** Chunks of one durable write. */
@@ -35,23 +35,26 @@ async function fill(
   sizeBytes: number,
   more: boolean,
 ): Promise<void> {
-  const { chunks, close } = await openBenchStore(folder)
+  const database = await openDatabase(folder, { minFreeBytes: 0, clock: Date.now })
   for (let at = from; at < to || more; at += BATCH) {
-    await chunks.write(Array.from({ length: BATCH }, (_, i) => chunk(at + i, sizeBytes)))
+    await database.chunks.write(Array.from({ length: BATCH }, (_, i) => chunk(at + i, sizeBytes)))
     if (at + BATCH >= to) process.send?.(at + BATCH)
   }
-  await close()
+  await database.close()
 }
 
 async function serve(folder: string): Promise<void> {
-  const { chunks, close } = await openBenchStore(folder)
-  const server = createRespServer({ chunks, log: SILENT }, { listen: [{ host: '127.0.0.1', port: 0 }] })
+  const database = await openDatabase(folder, { minFreeBytes: 0, clock: Date.now })
+  const server = createRespServer(
+    { chunks: database.chunks, log: SILENT },
+    { listen: [{ host: '127.0.0.1', port: 0 }] },
+  )
   await server.start()
   process.send?.(server.addresses[0]?.port ?? 0)
   process.once('message', () => {
     void server
       .stop()
-      .then(close)
+      .then(() => database.close())
       .then(() => process.exit())
   })
 }

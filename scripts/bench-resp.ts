@@ -14,9 +14,9 @@ import { parseArgs } from 'node:util'
 import { blake2b128 } from '../src/format/blake2b.ts'
 import { encodeRequest } from '../src/format/resp.ts'
 import { createRespServer } from '../src/resp/server.ts'
+import { openDatabase } from '../src/store/database.ts'
 import { SILENT } from '../src/util/logger.ts'
 import { KIB, MIB } from '../src/util/units.ts'
-import { openBenchStore } from './bench-chunks.ts'
 
 /** `hot`: as `level`, with every value in the port's memory. */
 type Kind = 'bare' | 'level' | 'hot'
@@ -79,7 +79,7 @@ async function serveBare(): Promise<number> {
 }
 
 async function serveOurs(kind: 'level' | 'hot', folder: string): Promise<number> {
-  const { chunks } = await openBenchStore(folder)
+  const { chunks } = await openDatabase(folder, { minFreeBytes: 0, clock: Date.now })
   for (const size of SIZES) {
     const all = values(size)
     const step = Math.max(1, Math.floor((4 * MIB) / size))

@@ -6,9 +6,9 @@ import { CorruptError, InvalidInputError } from '../errors.ts'
 import { blake2b128, blake2b256 } from '../format/blake2b.ts'
 import { CHUNK_ID_BYTES, FL_CHUNK_ID_BYTES } from '../format/chunk.ts'
 import { encodeArrayHeader, encodeBulk, encodeError, encodeInteger, NIL } from '../format/resp.ts'
+import { receiveChunk } from '../store/receive.ts'
 import { EMPTY, equalBytes } from '../util/bytes.ts'
 import { isAuthenticated, type Command, type Port, type Session } from './port.ts'
-import { receiveChunk } from './receive.ts'
 import { Bulk, type Replies, type Reply } from './reply.ts'
 
 /** 0-db keeps the length of a key in one byte. */
@@ -130,8 +130,7 @@ async function keep(key: Uint8Array, value: Uint8Array, port: Port): Promise<Rep
     const isNew = await receiveChunk(port.chunks, key, value)
     return isNew ? encodeBulk(key) : NIL
   } catch (error) {
-    const isSenders = error instanceof CorruptError || error instanceof InvalidInputError
-    if (isSenders) return encodeError(`Invalid key, ${error.message}`)
+    if (error instanceof InvalidInputError) return encodeError(`Invalid key, ${error.message}`)
     throw error
   }
 }
