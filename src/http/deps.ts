@@ -1,7 +1,8 @@
 /** What the HTTP side presents: the parts of the node it is given, and the settings that concern it. */
 import type { ChunkCodec } from '../format/chunk-codec.ts'
 import type { ChunkAddress } from '../flist/metadata.ts'
-import type { Ingest, Inspector } from './flist-ports.ts'
+import type { FlistInspector } from '../flist/inspector.ts'
+import type { Ingest } from './flist-ports.ts'
 import type { Repositories } from '../repo/entry.ts'
 import type { Tokens } from '../repo/tokens.ts'
 import type { ChunkStore } from '../store/chunk-store.ts'
@@ -49,7 +50,7 @@ export interface HttpDeps {
   readonly chunks: ChunkStore
   readonly receiver: ChunkReceiver
   readonly leases: Leases
-  readonly inspector: Inspector
+  readonly inspector: FlistInspector
   readonly codec: ChunkCodec
   /** Is this the chunk address of a member of the realm? Stored flists never carry one. */
   readonly isMember: (address: ChunkAddress) => boolean

@@ -1,14 +1,7 @@
-/** What http needs of flist/, as narrow as it uses it. */
+/** What http needs of the ingest, as narrow as it uses it. */
 import type { FlistCounts } from '../flist/entry.ts'
-import type { FlistInspector } from '../flist/inspector.ts'
 import type { Lease, NewFlist } from '../store/flist-store.ts'
 import type { AbortOptions } from '../util/units.ts'
-
-/** Reads flists of anybody, out of this thread. */
-export type Inspector = Pick<
-  FlistInspector,
-  'survey' | 'metadata' | 'find' | 'entries' | 'render' | 'canonical'
->
 
 export interface IngestOptions extends AbortOptions {
   /** Asked once the archive has ended. */

@@ -8,7 +8,7 @@ import { share } from '../util/share.ts'
 import { bytesAnswer, type Answer } from './answer.ts'
 import type { SiteOptions } from './deps.ts'
 import { formatBackend } from '../flist/metadata.ts'
-import type { Inspector } from './flist-ports.ts'
+import type { FlistInspector } from '../flist/inspector.ts'
 import { pythonJson, pythonRedump, quote } from './python.ts'
 import { servedBackend } from './served-flists.ts'
 
@@ -20,14 +20,14 @@ export function countsView(counts: FlistCounts): object {
 
 export class FlistViews {
   readonly #flists: FlistStore
-  readonly #inspector: Inspector
+  readonly #inspector: FlistInspector
   readonly #options: Pick<SiteOptions, 'publicChunks' | 'flistBackend' | 'cacheBytes'>
   readonly #answers: LruCache<Answer>
   readonly #build: (key: string) => Promise<Answer>
 
   constructor(
     flists: FlistStore,
-    inspector: Inspector,
+    inspector: FlistInspector,
     options: Pick<SiteOptions, 'publicChunks' | 'flistBackend' | 'cacheBytes'>,
   ) {
     this.#flists = flists

@@ -1,7 +1,7 @@
 import type { NewFlist } from '../store/flist-store.ts'
 import type { Lease } from '../store/flist-store.ts'
-import { CHUNK_ID_BYTES } from '../format/chunk.ts'
-import { InvalidInputError, LimitError } from '../errors.ts'
+import { checkFlist } from '../flist/check.ts'
+import { InvalidInputError, LimitError, MalformedError } from '../errors.ts'
 import { bytesAnswer, type Answer } from './answer.ts'
 import type { Call, Route } from './call.ts'
 import { refuse } from './errors.ts'
@@ -14,7 +14,7 @@ import type { Site } from './site.ts'
 import { archiveFlistName, flistFlistName, isArchiveName } from './upload-name.ts'
 import { hasFlistSuffix } from '../format/name-rule.ts'
 import { createHash } from 'node:crypto'
-import { concat, EMPTY, fromUtf8 } from '../util/bytes.ts'
+import { concat, fromUtf8 } from '../util/bytes.ts'
 
 interface Uploaded {
   readonly name: string
@@ -107,19 +107,13 @@ async function checked(
   signal: AbortSignal,
 ): Promise<Pick<Uploaded, 'flist' | 'response'>> {
   const bytes = await inspector.canonical(uploaded, isMember, { signal })
-  const { chunkIds, counts, dump = EMPTY } = await inspector.survey(bytes, { dump: true }, { signal })
-  const ids = splitIds(chunkIds)
-  lease.holdChunks(ids) // before the look: what is seen here stays
-  if (!ids.every((id) => chunks.info(id) !== undefined)) {
+  const check = await checkFlist(bytes, { inspector, chunks, lease }, { signal })
+  if (!check.isComplete) {
+    if (check.missingChunks === 0) throw new MalformedError('flist', check.reasons.join('; '))
     refuse(500, 'unauthorized upload, contents is not fully present on backend')
   }
-  return { flist: { format: 'zflist', bytes, chunkIds: ids, files: counts.regular }, response: dump }
-}
-
-function splitIds(ids: Uint8Array): Uint8Array[] {
-  return Array.from({ length: ids.length / CHUNK_ID_BYTES }, (_, at) => {
-    return ids.subarray(at * CHUNK_ID_BYTES, (at + 1) * CHUNK_ID_BYTES)
-  })
+  const { chunkIds, counts, dump } = check
+  return { flist: { format: 'zflist', bytes, chunkIds, files: counts.regular }, response: dump }
 }
 
 function metadataOf(fields: ReadonlyMap<string, string>): ReadonlyMap<string, string> {

@@ -7,7 +7,7 @@ import { LruCache } from '../util/lru.ts'
 import { share } from '../util/share.ts'
 import type { SiteOptions } from './deps.ts'
 import type { ChunkAddress } from '../flist/metadata.ts'
-import type { Inspector } from './flist-ports.ts'
+import type { FlistInspector } from '../flist/inspector.ts'
 
 export interface ServedDigest {
   readonly sizeBytes: number
@@ -36,13 +36,13 @@ export function servedBackend(
 /** Rendered once, kept while there is room; everybody who asks meanwhile shares one rendering. */
 export class ServedFlists {
   readonly #flists: FlistStore
-  readonly #inspector: Inspector
+  readonly #inspector: FlistInspector
   readonly #options: BackendOptions
   readonly #rendered: LruCache<ServedFlist>
   readonly #digests = new LruCache<ServedDigest>(MAX_DIGESTS_BYTES)
   readonly #render: (id: string) => Promise<ServedFlist>
 
-  constructor(flists: FlistStore, inspector: Inspector, options: BackendOptions) {
+  constructor(flists: FlistStore, inspector: FlistInspector, options: BackendOptions) {
     this.#flists = flists
     this.#inspector = inspector
     this.#options = options

@@ -2,7 +2,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { formatBackend, type ChunkAddress } from '../../src/flist/metadata.ts'
 import type { SurveyAnswer } from '../../src/flist/inspector-protocol.ts'
-import type { Ingest, Inspector } from '../../src/http/flist-ports.ts'
+import type { FlistInspector } from '../../src/flist/inspector.ts'
+import type { Ingest } from '../../src/http/flist-ports.ts'
 import { countsView } from '../../src/http/flist-views.ts'
 import { pythonJson } from '../../src/http/python.ts'
 import type { ChunkCodec } from '../../src/format/chunk-codec.ts'
@@ -101,15 +102,16 @@ export const NO_COUNTS: FlistCounts = {
 }
 
 /** Flists are JSON here: `{"fake": true, "metadata": {…}, "content": […], "chunks": […]}`. */
-export class FakeInspector implements Inspector {
+export class FakeInspector {
   renderings = 0
 
   async survey(bytes: Uint8Array): Promise<SurveyAnswer> {
     const { content = [], chunks = [] } = await parse(bytes)
     const dump = new Uint8Array(Buffer.from(pythonJson({ content, ...countsView(NO_COUNTS) })))
     const chunkIds = new Uint8Array(Buffer.from(chunks.join(''), 'hex'))
+    const blocks = new Uint8Array(Buffer.from(chunks.map((id) => id + id + '00000001').join(''), 'hex'))
     const metadata = await this.metadata(bytes)
-    return { counts: NO_COUNTS, dump, chunkIds, blocks: undefined, metadata, problems: [], brokenFiles: 0 }
+    return { counts: NO_COUNTS, dump, chunkIds, blocks, metadata, problems: [], brokenFiles: 0 }
   }
   async metadata(bytes: Uint8Array): Promise<Array<[string, string]>> {
     return Object.entries((await parse(bytes)).metadata ?? {})
@@ -125,6 +127,9 @@ export class FakeInspector implements Inspector {
   }
   canonical(bytes: Uint8Array): Promise<Uint8Array> {
     return Promise.resolve(bytes)
+  }
+  verify(): Promise<[]> {
+    return Promise.resolve([])
   }
   find(): Promise<undefined> {
     return Promise.resolve(undefined)
@@ -219,7 +224,7 @@ export function fakeIngest(store: { archives: Buffer[] }): Ingest {
 export interface FakeNode extends HttpDeps {
   readonly repositories: FakeRepositories
   readonly flists: FakeFlists
-  readonly inspector: FakeInspector
+  readonly inspector: FakeInspector & FlistInspector
   readonly chunkBytes: Map<string, Uint8Array>
   readonly archives: Buffer[]
 }
@@ -240,7 +245,7 @@ export function fakeNode(): FakeNode {
   return {
     repositories: new FakeRepositories(),
     flists: new FakeFlists(),
-    inspector: new FakeInspector(),
+    inspector: new FakeInspector() as FakeInspector & FlistInspector,
     codec: {} as ChunkCodec,
     isMember: () => false,
     chunks: chunks as ChunkStore,
