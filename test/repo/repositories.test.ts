@@ -219,6 +219,45 @@ describe('the check of operations', () => {
     )
   })
 
+  it('finds nothing wrong after changes side by side of which some fail, landed or not', async (context) => {
+    const name = fc.constantFrom('a.flist', 'b.flist')
+    const move = fc.record({
+      repository: fc.constantFrom('alice', 'bob'),
+      change: fc.oneof(fc.record({ name, number: fc.nat(5) }), fc.record({ name })),
+      outcome: fc.constantFrom('done', 'done', 'done', 'lost', 'kept'),
+    })
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(move, { maxLength: 4 }), { maxLength: 6 }), async (rounds) => {
+        const { repositories, rows, reopen } = await openTestRepositories(context)
+        for (const round of rounds) {
+          const outcome = round[0]?.outcome ?? 'done'
+          rows.failure =
+            outcome === 'done' ? undefined : { error: new Error('full'), butKeep: outcome === 'kept' }
+          const changes = round.map(({ repository, change: one }) =>
+            repositories.apply(
+              repository,
+              ['number' in one ? put(one.name, one.number) : drop(one.name)],
+              ALICE,
+            ),
+          )
+          const settled = await Promise.allSettled(changes)
+          if (outcome === 'done') assert.ok(settled.every(({ status }) => status === 'fulfilled'))
+        }
+        rows.failure = undefined
+        for (const repository of ['alice', 'bob'])
+          await repositories.apply(repository, [put('z.flist', 9)], ALICE)
+        assert.deepEqual(await problems(repositories), [])
+        const after = (await reopen()).repositories
+        for (const repository of ['alice', 'bob']) {
+          assert.equal(asText(after.entries(repository)), asText(repositories.entries(repository)))
+          assert.equal(after.revision(repository), repositories.revision(repository))
+        }
+        assert.equal(after.totalRevision, repositories.totalRevision)
+      }),
+      { numRuns: 40 },
+    )
+  })
+
   /** Spoils one row and says what should be found. */
   const spoilt: Record<string, [spoil: (rows: MapRows) => void, kinds: string[]]> = {
     'a changed byte in an operation': [
