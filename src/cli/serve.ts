@@ -1,6 +1,7 @@
 /** `zhub serve`: starts the node, says where everything is, and runs until it is told to stop. */
 import { once } from 'node:events'
 import { HubError, type HubErrorCode } from '../errors.ts'
+import type { ExitCode } from './command.ts'
 
 /** A node that answers, as the composition root gives it. */
 export interface RunningNode {
@@ -32,7 +33,7 @@ export interface ServeContext {
 const STOP_WITHIN_MS = 9_000
 
 /** Resolves to the exit code once the node has stopped. */
-export async function serve(context: ServeContext): Promise<number> {
+export async function serve(context: ServeContext): Promise<ExitCode> {
   let node: RunningNode
   try {
     node = await context.open()
@@ -46,7 +47,7 @@ export async function serve(context: ServeContext): Promise<number> {
   return stopInTime(node, context)
 }
 
-async function stopInTime(node: RunningNode, context: ServeContext): Promise<number> {
+async function stopInTime(node: RunningNode, context: ServeContext): Promise<ExitCode> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<'late'>((resolve) => (timer = setTimeout(() => resolve('late'), STOP_WITHIN_MS)))
   try {

@@ -29,7 +29,12 @@ export function nodeRoutes({ repositories, status }: Site, metrics: HttpMetrics)
       answers: 'text/plain',
       handle: metricsPage,
     },
-    { ...get, path: '/api/v1/status', summary: 'The node in numbers', handle: () => compactJson(status()) },
+    {
+      ...get,
+      path: '/api/v1/status',
+      summary: 'The node in numbers',
+      handle: async () => compactJson(await status()),
+    },
     {
       ...get,
       path: '/api/v1/repositories',

@@ -36,8 +36,6 @@ const STOP_PATIENCE_MS = 5 * SECOND_MS
 
 export interface ListenOptions {
   readonly listen: readonly HostPort[]
-  /** Path of the unix socket whose clients are the local operator. */
-  readonly controlSocket?: string | undefined
   /** Addresses whose X-Forwarded-For is believed. */
   readonly trustedProxies?: readonly string[]
   /** Other bounds than the documented ones: for tests. */
@@ -45,8 +43,13 @@ export interface ListenOptions {
 }
 
 export interface HttpServer {
-  /** Listens, and answers 503 until `open`. Resolves to the TCP addresses, in the order of `listen`. */
+  /** Listens, and answers 503 until `open`. Resolves to the addresses, with their ports, in the order of `listen`. */
   start(): Promise<HostPort[]>
+  /**
+   * The same on a unix socket, whose clients are the local operator.
+   * @throws {UnavailableError} when a living process answers there.
+   */
+  startControl(path: string): Promise<void>
   /** From now on requests are answered. */
   open(deps: HttpDeps, options: SiteOptions, metrics?: readonly MetricSource[]): Promise<Router>
   /** 503 for what comes, time to finish for what is in flight, then silence. Resolves when no handle is left. */
@@ -58,7 +61,8 @@ export function createHttpServer(options: ListenOptions): HttpServer {
 }
 
 class Listeners implements HttpServer {
-  readonly #options: ListenOptions
+  readonly #listen: readonly HostPort[]
+  readonly #trustedProxies: readonly string[]
   readonly #limits: typeof LIMITS
   readonly #servers: Server[] = []
   readonly #sockets = new Set<Socket>()
@@ -67,31 +71,29 @@ class Listeners implements HttpServer {
   #idle: (() => void) | undefined
 
   constructor(options: ListenOptions) {
-    this.#options = options
+    this.#listen = options.listen
+    this.#trustedProxies = options.trustedProxies ?? []
     this.#limits = { ...LIMITS, ...options.limits }
   }
 
   async start(): Promise<HostPort[]> {
-    const { listen, controlSocket } = this.#options
-    try {
-      const addresses: HostPort[] = []
-      for (const { host, port } of listen) {
-        const server = this.#createServer(false)
-        await listenTcp(server, { host, port })
-        addresses.push({ host, port: (server.address() as AddressInfo).port })
-      }
-      if (controlSocket !== undefined) await listenUnix(this.#createServer(true), controlSocket)
-      return addresses
-    } catch (error) {
-      await this.stop()
-      throw error
+    const addresses: HostPort[] = []
+    for (const { host, port } of this.#listen) {
+      const server = this.#createServer(false)
+      await listenTcp(server, { host, port })
+      addresses.push({ host, port: (server.address() as AddressInfo).port })
     }
+    return addresses
+  }
+
+  async startControl(path: string): Promise<void> {
+    await listenUnix(this.#createServer(true), path)
   }
 
   async open(deps: HttpDeps, options: SiteOptions, sources: readonly MetricSource[] = []): Promise<Router> {
     const { repositories, tokens, log, clock = Date.now } = deps
     const metrics = new HttpMetrics(sources)
-    const gatekeeper = new Gatekeeper(tokens, options, this.#options.trustedProxies ?? [], clock)
+    const gatekeeper = new Gatekeeper(tokens, options, this.#trustedProxies, clock)
     const routes = routesOf(createSite(deps, options), metrics)
     const router = new Router(
       routes,

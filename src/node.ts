@@ -1,0 +1,298 @@
+/** COMPOSITION ROOT: the parts of a node in the order they open; they close in reverse. Traffic enters last. */
+import { unlink } from 'node:fs/promises'
+import { userInfo } from 'node:os'
+import { publicChunkAddress } from './chunk-address.ts'
+import type { RunningNode } from './cli/serve.ts'
+import type { Config } from './config.ts'
+import { dataFolder, prepareDataFolder, type DataFolder } from './data-folder.ts'
+import { HubError, UnavailableError } from './errors.ts'
+import { Ingest } from './flist/ingest.ts'
+import { FlistInspector } from './flist/inspector.ts'
+import { FLIST_LIMITS } from './flist/limits.ts'
+import { createChunkCodec } from './format/chunk-codec.ts'
+import type { HttpDeps, SiteOptions } from './http/deps.ts'
+import type { MetricSource } from './http/metrics.ts'
+import { createHttpServer, type HttpServer } from './http/server.ts'
+import { NodeJobs } from './operator.ts'
+import { openIdentity, type Identity } from './repo/identity.ts'
+import { openRepositories, type SignedRepositories } from './repo/repositories.ts'
+import { Tokens } from './repo/tokens.ts'
+import { createRespServer, type RespServer } from './resp/server.ts'
+import { openDatabase, type Database } from './store/database.ts'
+import { RowLeases } from './store/leases.ts'
+import { receiveChunk } from './store/receive.ts'
+import { RowFlistStore } from './store/row-flist-store.ts'
+import { Parts } from './util/lifecycle.ts'
+import type { Logger } from './util/logger.ts'
+import { formatHostPort, type HostPort } from './util/parse.ts'
+import { SECOND_MS } from './util/units.ts'
+import { toHex } from './util/bytes.ts'
+
+export interface NodeOptions {
+  readonly version: string
+  readonly log: Logger
+  /** False: nothing listens but a socket for the command that opened it. */
+  readonly isPublic: boolean
+  /** Unix milliseconds. */
+  readonly clock?: () => number
+}
+
+export interface HubNode extends RunningNode {
+  /** Where the local operator is answered. */
+  readonly controlSocket: string
+  readonly repositories: SignedRepositories
+  readonly database: Database
+  readonly flists: RowFlistStore
+}
+
+/** Opens every part, or none: a failure on the way closes what was open. */
+export async function openNode(config: Config, options: NodeOptions): Promise<HubNode> {
+  const parts = new Parts()
+  try {
+    return await openParts(parts, config, options)
+  } catch (error) {
+    await parts.close()
+    throw error
+  }
+}
+
+async function openParts(parts: Parts, config: Config, options: NodeOptions): Promise<HubNode> {
+  const { log, clock = Date.now } = options
+  const startedAtMs = clock()
+  const folder = dataFolder(config.data)
+
+  // Listens first and answers 503: whoever comes early knows to come back.
+  const http = createHttpServer({
+    listen: options.isPublic ? config.http : [],
+    trustedProxies: config.trustedProxies,
+  })
+  await parts.open(
+    'http',
+    () => http,
+    (server) => server.stop(),
+  )
+  const httpAddresses = await listening('http', () => http.start())
+
+  const database = await parts.open(
+    'database',
+    () => openDatabase(folder.root, { minFreeBytes: config.minFreeBytes, clock }),
+    (opened) => opened.close(),
+  )
+  const { rows, chunks } = database
+  await prepareDataFolder(folder)
+  const controlSocket = await openControl(http, folder, options.isPublic)
+
+  const identity = await openIdentity(rows, { directory: folder.keys, clock })
+  const tokens = openTokens(config, identity, database, clock)
+  const admin = await tokens.ensureAdminToken(folder.tokenFile)
+  const repositories = await openRepositories({ rows, identity, clock })
+  const leases = new RowLeases(rows, clock)
+  const flists = new RowFlistStore(rows, chunks)
+
+  const inspector = await parts.open(
+    'inspector',
+    () =>
+      new FlistInspector({
+        temporaryDirectory: folder.temporary,
+        limits: { ...FLIST_LIMITS, maxFileBytes: config.limits.maxFlistBytes },
+      }),
+    (opened) => opened.stop(),
+  )
+  const ingest = await parts.open(
+    'ingest',
+    () => new Ingest({ chunks, known: chunks, rows, temporaryDirectory: folder.temporary }, config.limits),
+    (opened) => opened.stop(),
+  )
+  const resp = createRespServer(
+    { chunks, log, clock },
+    {
+      listen: config.resp,
+      password: config.respPassword,
+      readonly: config.readonly,
+      cacheBytes: config.chunkCacheBytes,
+    },
+  )
+  const jobs = await parts.open(
+    'jobs',
+    () => {
+      const collector = {
+        rows,
+        chunks,
+        flists,
+        leases,
+        clock,
+        onDeleted: (ids: readonly Uint8Array[]) => resp.forget(ids),
+      }
+      return new NodeJobs({ folder, database, flists, repositories, collector, log }, config)
+    },
+    (opened) => opened.stop(),
+  )
+  if (options.isPublic) {
+    await parts.open(
+      'chunk port',
+      () => listening('resp', () => resp.start()),
+      () => resp.stop(),
+    )
+    jobs.start()
+  }
+
+  const site = siteOptions(config, options, options.isPublic ? resp.addresses : config.resp, httpAddresses)
+  const deps: HttpDeps = {
+    repositories,
+    flists,
+    chunks,
+    receiver: { receive: (id, bytes) => receiveChunk(chunks, id, bytes) },
+    leases,
+    inspector,
+    codec: await createChunkCodec(),
+    isMember: ({ host, port }) => host === site.publicChunks?.host && port === site.publicChunks.port,
+    ingest: (archive, run) => ingest.run(archive, run),
+    tokens,
+    operator: jobs,
+    status: statusOf({ config, options, identity, repositories, database, startedAtMs, clock }),
+    log,
+    clock,
+  }
+  await http.open(deps, site, metricsOf(database, resp, repositories))
+  return {
+    http: httpAddresses.map((address) => `http://${formatHostPort(address)}`),
+    resp: resp.addresses.map(formatHostPort),
+    data: folder.root,
+    tokenFile: folder.tokenFile,
+    newAdminToken: admin.isNew ? admin.token : undefined,
+    chunkWrites: config.respPassword !== undefined && !config.readonly,
+    warnings: warningsOf(config, site, identity),
+    controlSocket,
+    repositories,
+    database,
+    flists,
+    stop: () => parts.close(),
+  }
+}
+
+/** The system's error of a port that is taken, as a sentence. */
+async function listening<T>(setting: string, listen: () => Promise<T>): Promise<T> {
+  try {
+    return await listen()
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    if (cause instanceof HubError) throw cause
+    const why =
+      code === 'EADDRINUSE'
+        ? 'the address is in use'
+        : code === 'EACCES'
+          ? 'not allowed'
+          : (cause as Error).message
+    throw new UnavailableError(`${setting}: cannot listen: ${why}`, { cause })
+  }
+}
+
+/** Only the owner of the database's lock comes here, so a socket that lies about is a dead node's. */
+async function openControl(http: HttpServer, folder: DataFolder, isPublic: boolean): Promise<string> {
+  const path = isPublic ? folder.controlSocket : `${folder.controlSocket}.${process.pid}`
+  await unlink(path).catch(() => {})
+  await listening('control socket', () => http.startControl(path))
+  return path
+}
+
+function openTokens(config: Config, identity: Identity, { rows }: Database, clock: () => number): Tokens {
+  const { threebotSeed, tokenTtlMs } = config
+  return new Tokens(
+    { rows, clock },
+    {
+      seed: threebotSeed ?? identity.tokenSeed,
+      isOwnSeed: threebotSeed === undefined,
+      ttlS: Math.floor(tokenTtlMs / SECOND_MS),
+    },
+  )
+}
+
+function siteOptions(
+  config: Config,
+  { version }: NodeOptions,
+  resp: readonly HostPort[],
+  http: readonly HostPort[],
+): SiteOptions {
+  const [first] = http
+  const ownUrl = first === undefined ? 'http://localhost' : `http://${formatHostPort(first)}`
+  return {
+    publicUrl: config.publicUrl ?? ownUrl,
+    publicChunks: publicChunkAddress(config, resp),
+    flistBackend: config.flistBackend,
+    auth: config.auth,
+    readonly: config.readonly,
+    guestToken: config.guestToken,
+    usersMap: config.usersMap,
+    official: config.official,
+    limits: config.limits,
+    cacheBytes: config.flistCacheBytes,
+    version,
+    operatorName: userInfo().username,
+  }
+}
+
+function warningsOf(config: Config, site: SiteOptions, identity: Identity): string[] {
+  const warnings: string[] = []
+  if (site.publicChunks === undefined && config.flistBackend !== 'keep') {
+    warnings.push('flists are served without a chunk address: set ZHUB_PUBLIC_URL or ZHUB_PUBLIC_CHUNKS')
+  }
+  if (!config.auth) warnings.push('authentication is off: everybody who reaches the API is Administrator')
+  if (identity.isRestored)
+    warnings.push('this data folder is a restored copy: the node signs under a new incarnation')
+  return warnings
+}
+
+interface StatusParts {
+  readonly config: Config
+  readonly options: NodeOptions
+  readonly identity: Identity
+  readonly repositories: SignedRepositories
+  readonly database: Database
+  readonly startedAtMs: number
+  readonly clock: () => number
+}
+
+/** The body of `GET /api/v1/status`. A node without peers knows everything there is: its frontier has no age. */
+function statusOf({ config, options, identity, repositories, database, startedAtMs, clock }: StatusParts) {
+  return async () => {
+    const { chunks, bytes } = database.chunks.totals()
+    return {
+      version: options.version,
+      node: toHex(identity.node.publicKey),
+      realm: toHex(identity.realm),
+      readonly: config.readonly,
+      uptime: Math.floor((clock() - startedAtMs) / SECOND_MS),
+      frontierAge: 0,
+      counts: { repositories: repositories.list().length, flists: flistCount(repositories), chunks, bytes },
+      disk: { free: await database.space.free(), low: config.minFreeBytes },
+    }
+  }
+}
+
+function flistCount(repositories: SignedRepositories): number {
+  const files = repositories
+    .list()
+    .map((name) => repositories.entries(name).filter(({ target }) => target.kind === 'file'))
+  return files.reduce((sum, { length }) => sum + length, 0)
+}
+
+function metricsOf(
+  { chunks }: Database,
+  { counters }: RespServer,
+  repositories: SignedRepositories,
+): MetricSource[] {
+  return [
+    { name: 'zhub_chunks', help: 'Chunks held', read: () => chunks.totals().chunks },
+    { name: 'zhub_chunk_bytes', help: 'Bytes of chunks held', read: () => chunks.totals().bytes },
+    { name: 'zhub_repositories', help: 'Repositories', read: () => repositories.list().length },
+    { name: 'zhub_flists', help: 'Flists under a name', read: () => flistCount(repositories) },
+    {
+      name: 'zhub_resp_connections',
+      help: 'Open connections of the chunk port',
+      read: () => counters.connections,
+    },
+    { name: 'zhub_resp_bytes_out', help: 'Bytes sent by the chunk port', read: () => counters.bytesOut },
+    { name: 'zhub_resp_misses', help: 'Chunks asked for and not held', read: () => counters.misses },
+    { name: 'zhub_resp_errors', help: 'Error replies of the chunk port', read: () => counters.errors },
+  ]
+}
