@@ -7,6 +7,7 @@ import { decodeOperation, verifyOperation } from '../../src/format/operation.ts'
 import type { SignedOperation } from '../../src/format/operation.ts'
 import type { Change, Entry } from '../../src/repo/entry.ts'
 import type { OperationProblem } from '../../src/repo/check.ts'
+import { HybridClock } from '../../src/repo/hybrid-clock.ts'
 import type { SignedRepositories } from '../../src/repo/repositories.ts'
 import { EntryList } from '../../src/repo/view.ts'
 import { LevelRowStore } from '../../src/store/level-row-store.ts'
@@ -158,6 +159,26 @@ describe('the time of an operation', () => {
     const [entry] = await repositories.apply('alice', [put('a.flist', 2)], ALICE)
     assert.equal(entry?.updatedS, START_MS / 1000)
     assert.equal(repositories.find('alice', 'a.flist')?.target.kind === 'file' && true, true)
+  })
+})
+
+describe('HybridClock', () => {
+  it('goes back with a wall clock that goes back over 10 minutes, and not before', () => {
+    let wallMs = START_MS
+    const clock = new HybridClock(() => wallMs)
+    clock.next()
+    wallMs -= 10 * MINUTE_MS
+    assert.deepEqual(clock.next(), { ms: START_MS, counter: 1 })
+    wallMs -= 1
+    assert.deepEqual(clock.next(), { ms: wallMs, counter: 0 })
+  })
+
+  it('passes what it hears of, unless that is over 10 minutes ahead', () => {
+    const clock = new HybridClock(() => START_MS)
+    clock.observe({ ms: START_MS + 10 * MINUTE_MS, counter: 7 })
+    clock.observe({ ms: START_MS + 10 * MINUTE_MS + 1, counter: 0 })
+    clock.observe({ ms: 1, counter: 99 })
+    assert.deepEqual(clock.next(), { ms: START_MS + 10 * MINUTE_MS, counter: 8 })
   })
 })
 
