@@ -23,7 +23,7 @@ export interface Progress {
 }
 
 export interface LongOptions extends AbortOptions {
-  readonly onProgress?: (progress: Progress) => void
+  readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
 /** Jobs of the node's owner; results go out as JSON as they are. */
@@ -58,7 +58,7 @@ export interface HttpDeps {
   readonly tokens: TokenBook
   readonly operator: Operator
   /** The body of `GET /api/v1/status`. */
-  readonly status: () => unknown
+  readonly status: () => Promise<object> | object
   readonly log: Logger
   readonly clock?: Clock
 }

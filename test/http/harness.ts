@@ -34,12 +34,13 @@ export const ADMIN = { Authorization: 'bearer sig-Administrator' }
 export async function startServer(
   context: TestContext,
   site: Partial<SiteOptions> = {},
-  listen: Partial<ListenOptions> = {},
+  { controlSocket, ...listen }: Partial<ListenOptions> & { readonly controlSocket?: string } = {},
   node: FakeNode = fakeNode(),
 ): Promise<Harness> {
   const server = createHttpServer({ listen: [{ host: '127.0.0.1', port: 0 }], ...listen })
-  const [address] = await server.start()
   context.after(() => server.stop())
+  const [address] = await server.start()
+  if (controlSocket !== undefined) await server.startControl(controlSocket)
   await server.open(node, { ...SITE, ...site })
   const port = address?.port ?? 0
   return {

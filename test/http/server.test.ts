@@ -73,14 +73,14 @@ test('the control socket is the operator’s, whatever the settings', async (t) 
 
 test('the control socket is private, taken over from a dead node, and never from a living one', async (t) => {
   const controlSocket = join(await folder(t), 'control.sock')
-  const options = { listen: [], controlSocket }
+  const options = { listen: [] }
   const dead = `require('net').createServer().listen(${JSON.stringify(controlSocket)}, () => process.kill(process.pid, 'SIGKILL'))`
   spawnSync(process.execPath, ['-e', dead])
   const living = createHttpServer(options)
   t.after(() => living.stop())
-  await living.start()
+  await living.startControl(controlSocket)
   assert.equal((await stat(controlSocket)).mode & 0o777, 0o600)
-  await assert.rejects(createHttpServer(options).start(), UnavailableError)
+  await assert.rejects(createHttpServer(options).startControl(controlSocket), UnavailableError)
   assert.equal((await ask({ path: controlSocket }, 'GET', '/healthz')).status, 503)
 })
 
