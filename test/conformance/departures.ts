@@ -1,0 +1,301 @@
+/**
+ * hub-departures.md as rules over answers: each looks at what was asked and at the two states, and says how this hub
+ * answers instead. None knows a case by name. A rule's number is the one of the table there.
+ */
+import { isName } from '../../src/format/name-rule.ts'
+import { isHtml, pythonJson, type Expected } from './comparison.ts'
+import type { Model } from './model.ts'
+import type { RecordedCase } from './recorded.ts'
+import { placeKey, placeOf, type PlaceKey } from './recorded-state.ts'
+import type { Asked } from './route-of.ts'
+import type { Verdict } from './verdict.ts'
+
+export interface Situation {
+  readonly one: RecordedCase
+  readonly asked: Asked
+  readonly verdict: Verdict
+  readonly model: Model
+  /** Who acts, as far as this part signs people in. */
+  readonly actor: string
+  /** What this hub says is in one of its flists, by path; asked only where a rule needs it. */
+  readonly kindsIn: (repository: string, name: string) => Promise<ReadonlyMap<string, string>>
+}
+
+interface Departed {
+  readonly expected: Expected
+  readonly numbers: readonly number[]
+}
+
+type Rule = (expected: Expected, situation: Situation) => Departed | undefined | Promise<Departed | undefined>
+
+/** The recorded answer with every departure that applies, and their numbers. */
+export async function depart(recorded: Expected, situation: Situation): Promise<Departed> {
+  let expected = recorded
+  const numbers: number[] = []
+  for (const rule of RULES) {
+    const departed = await rule(expected, situation)
+    if (departed === undefined) continue
+    expected = departed.expected
+    numbers.push(...departed.numbers)
+  }
+  return { expected, numbers }
+}
+
+const JSON_HEADERS = new Map([
+  ['content-type', 'application/json'],
+  ['access-control-allow-origin', '*'],
+])
+
+function error(status: number, message?: string): Expected {
+  const text = message === undefined ? undefined : pythonJson({ status: 'error', message }) + '\n'
+  return { status, headers: JSON_HEADERS, text, isError: message === undefined }
+}
+
+function answer(value: unknown): Expected {
+  return { status: 200, headers: JSON_HEADERS, text: pythonJson(value) + '\n', isError: false }
+}
+
+const by = (number: number, expected: Expected): Departed => ({ expected, numbers: [number] })
+
+/** 1, 2, 3, 7, 24: an upload that is refused; 23: one that is taken. */
+const uploads: Rule = (_expected, { verdict }) => {
+  if (verdict.kind === 'refused') return by(verdict.departure, error(verdict.status))
+  if (verdict.kind === 'taken') return by(verdict.departure, { ...answer({}), text: undefined })
+  return undefined
+}
+
+/** 7: a name that cannot be is refused where it is read. */
+const invalidNames: Rule = (_expected, { asked }) => {
+  if (!('repository' in asked) || asked.repository === undefined) return undefined
+  const names = [
+    asked.repository,
+    'tag' in asked ? asked.tag : undefined,
+    'name' in asked ? asked.name : undefined,
+  ]
+  return names.every((name) => name === undefined || isName(name)) ? undefined : by(7, error(400))
+}
+
+/** 8: a guest token is compared as a whole, dot or not. */
+const guests: Rule = (expected, { one, asked }) =>
+  one.profile === 'nodot' && asked.kind === 'me' && expected.status === 401
+    ? by(8, answer({ status: 'success', payload: { username: 'guest' } }))
+    : undefined
+
+/** 11: what was always broken works. */
+const repairs: Rule = (expected, { one, asked }) => {
+  if (expected.status !== 500) return undefined
+  if (asked.kind === 'json') return by(11, { ...answer({}), text: undefined })
+  if (asked.kind === 'dump' && one.request.method === 'HEAD') return by(11, { ...answer({}), text: '' })
+  return undefined
+}
+
+/** 13: folders are counted once. */
+const directoryCounts: Rule = async (expected, { asked, actor, kindsIn }) => {
+  if (asked.kind !== 'upload' || expected.status !== 200 || expected.text === undefined) return undefined
+  const said = JSON.parse(expected.text) as {
+    payload: { name: string; files: { response: { directory: number } } }
+  }
+  const kinds = await kindsIn(actor, said.payload.name)
+  const { response } = said.payload.files
+  const count = [...kinds].filter(([path, kind]) => path !== '' && kind === 'directory').length
+  if (count === response.directory) return undefined
+  response.directory = count
+  return by(13, answer(said))
+}
+
+/** A name that one of the two states lacks, or that leads nowhere here (15), where somebody reads it. */
+const missingNames: Rule = (expected, { one, asked, model, actor }) => {
+  if (!('name' in asked) || asked.kind === 'taglink' || asked.kind === 'delete') return undefined
+  const key = placeKey({ ...asked, repository: asked.repository ?? actor })
+  const isRead = expected.status === 200 || expected.status === 206
+  if (!isRead || model.follow(model.expected, key) !== undefined) return undefined
+  const number = departureOn(model, key) ?? 15
+  if (!['dump', 'light', 'metadata'].includes(asked.kind)) {
+    return by(number, { status: 404, headers: new Map(), text: undefined, isError: false })
+  }
+  const gone = error(404, 'source not found')
+  return by(number, one.request.method === 'HEAD' ? { ...gone, text: '' } : gone)
+}
+
+/** A name that is only in the recorded state cannot be deleted here. */
+const missingDeletes: Rule = (expected, { asked, model, actor }) => {
+  if (asked.kind !== 'delete' || expected.status !== 200) return undefined
+  const key = `${actor}/${asked.name}`
+  const departure = departureOn(model, key)
+  const isGone = !model.expected.has(key) && departure !== undefined
+  return isGone ? by(departure, error(404, 'source not found')) : undefined
+}
+
+/** The departure that a name, or what it leads to, differs by. */
+function departureOn(model: Model, key: PlaceKey): number | undefined {
+  const final = model.follow(model.recorded.things, key)
+  return model.departures.get(key) ?? (final === undefined ? undefined : model.departures.get(final))
+}
+
+interface ListEntry {
+  readonly name: string
+  readonly type: string
+  readonly [key: string]: unknown
+}
+
+/** Lists show what is here: without departed names, and without strays (22). */
+const lists: Rule = (expected, { asked, model }) => {
+  if (expected.status !== 200 || expected.text === undefined) return undefined
+  const numbers = new Set<number>()
+  const ofRepository = (repository: string, entries: readonly ListEntry[]) =>
+    entriesHere(model, repository, entries, numbers)
+  const said = JSON.parse(expected.text) as unknown
+  let here: unknown
+  if (asked.kind === 'list') here = ofRepository(asked.repository, said as ListEntry[])
+  else if (asked.kind === 'every-path') here = pathsHere(model, said as string[], numbers)
+  else if (asked.kind === 'every-entry') {
+    const all = Object.entries(said as Record<string, ListEntry[]>)
+    here = Object.fromEntries(
+      all
+        .filter(([repository]) => isHere(model, repository, numbers))
+        .map(([repository, entries]) => [repository, ofRepository(repository, entries)]),
+    )
+  } else if (asked.kind === 'repositories') {
+    here = (said as Array<{ name: string }>).filter(({ name }) => isHere(model, name, numbers))
+  } else return undefined
+  return numbers.size === 0 ? undefined : { expected: answer(here), numbers: [...numbers] }
+}
+
+/** A folder of the original in which nothing can be here is no repository. */
+function isHere(model: Model, repository: string, numbers: Set<number>): boolean {
+  if (model.hasRepository(repository)) return true
+  numbers.add(firstDepartureIn(model, repository) ?? 22)
+  return false
+}
+
+function firstDepartureIn(model: Model, repository: string): number | undefined {
+  return [...model.departures].find(([key]) => placeOf(key).repository === repository)?.[1]
+}
+
+function entriesHere(
+  model: Model,
+  repository: string,
+  entries: readonly ListEntry[],
+  numbers: Set<number>,
+): ListEntry[] {
+  const kept = entries.filter(({ name, type }) => {
+    if (type === 'tag')
+      return [...model.expected.keys()].some((key) => key.startsWith(`${repository}/.tag-${name}/`))
+    if (model.expected.has(`${repository}/${name}`)) return true
+    numbers.add(model.departures.get(`${repository}/${name}`) ?? 22)
+    return false
+  })
+  const named = new Set(kept.map(({ name }) => name))
+  const more = additions(model, numbers)
+    .filter((place) => place.repository === repository && !named.has(place.name))
+    .map(({ name }) => ({ name, size: '0.00 KB', updated: 0, type: 'regular' }))
+  return [...kept, ...more].sort((a, b) => compare(diskName(a), diskName(b)))
+}
+
+function pathsHere(model: Model, paths: readonly string[], numbers: Set<number>): string[] {
+  const kept = paths.filter((path) => {
+    const [repository = '', name = ''] = path.split('/')
+    const isTag =
+      name.startsWith('.tag-') && [...model.expected.keys()].some((key) => key.startsWith(`${path}/`))
+    if (isTag || model.expected.has(path)) return true
+    numbers.add(model.departures.get(`${repository}/${name}`) ?? 22)
+    return false
+  })
+  const more = additions(model, numbers).map(({ repository, name }) => `${repository}/${name}`)
+  return [...new Set([...kept, ...more])].sort(compare)
+}
+
+/** Files that are here and not in the recorded state. */
+function additions(model: Model, numbers: Set<number>) {
+  const keys = [...model.expected.keys()].filter((key) => !model.recorded.things.has(key))
+  for (const key of keys) numbers.add(model.departures.get(key) ?? 0)
+  return keys.map(placeOf)
+}
+
+function diskName({ name, type }: ListEntry): string {
+  return type === 'tag' ? `.tag-${name}` : name
+}
+
+function compare(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b))
+}
+
+/** 25: special files stand behind the others. */
+const specialOrder: Rule = async (expected, { asked, actor, kindsIn }) => {
+  if (asked.kind !== 'dump' || expected.status !== 200 || !expected.text) return undefined
+  const said = JSON.parse(expected.text) as { content?: Array<{ path: string }> }
+  if (said.content === undefined || said.content.length < 2) return undefined
+  const kinds = await kindsIn(asked.repository ?? actor, asked.name)
+  const isSpecial = ({ path }: { path: string }) => {
+    const kind = kinds.get(path.slice(1))
+    return kind !== undefined && !['file', 'directory', 'link'].includes(kind)
+  }
+  const sorted = withSpecialsLast(said.content, isSpecial)
+  if (sorted.every((entry, at) => entry === said.content?.[at])) return undefined
+  return by(25, answer({ ...said, content: sorted }))
+}
+
+/** Within each folder, files and links in their order, then special files. Folders come first with what is in them. */
+function withSpecialsLast<T extends { path: string }>(
+  content: readonly T[],
+  isSpecial: (entry: T) => boolean,
+): T[] {
+  const result: T[] = []
+  let held: T[] = []
+  const folderOf = ({ path }: T) => path.slice(0, path.lastIndexOf('/'))
+  for (const entry of content) {
+    if (held[0] !== undefined && folderOf(held[0]) !== folderOf(entry)) {
+      result.push(...held)
+      held = []
+    }
+    if (isSpecial(entry)) held.push(entry)
+    else result.push(entry)
+  }
+  return [...result, ...held]
+}
+
+/** 12: a readme is what was packed. 17: the address that was forced on a flist is its backend. */
+const metadata: Rule = (expected, { asked }) => {
+  if (asked.kind !== 'metadata' || expected.status !== 200 || expected.text === undefined) return undefined
+  const said = JSON.parse(expected.text) as Record<string, { [key: string]: unknown }>
+  const forced = said['backend-forced']
+  if (forced === undefined) return undefined
+  const { 'backend-forced': _forced, ...rest } = said
+  const { namespace, host, port } = forced
+  return by(17, answer({ backend: { namespace, host, port }, ...rest }))
+}
+
+/** 21: the original's HTML pages of failure, on routes of the API. */
+const pages: Rule = (expected, { one, asked }) => {
+  const isApi = one.request.path.startsWith('/api')
+  const headers = new Map(one.response?.headers.map(([name, value]) => [name.toLowerCase(), value]) ?? [])
+  const reason = REASONS[expected.status]
+  if (!isApi || asked.kind === 'later' || reason === undefined || !isHtml(headers)) return undefined
+  if (expected.status !== one.response?.status) return undefined
+  const allow = headers.get('allow')
+  const page = error(expected.status, reason)
+  return by(21, {
+    ...page,
+    text: one.request.method === 'HEAD' ? '' : page.text,
+    headers: new Map([...page.headers, ...(allow === undefined ? [] : [['allow', allow] as const])]),
+  })
+}
+const REASONS: Readonly<Record<number, string>> = {
+  404: 'not found',
+  405: 'method not allowed',
+  500: 'internal server error',
+}
+
+const RULES: readonly Rule[] = [
+  uploads,
+  invalidNames,
+  guests,
+  repairs,
+  directoryCounts,
+  missingNames,
+  missingDeletes,
+  lists,
+  specialOrder,
+  metadata,
+  pages,
+]

@@ -1,0 +1,62 @@
+/** Makes by hand what the recording's requests of later parts made, and what was put by hand in the recording itself. */
+import { isAllowedName, type Model } from './model.ts'
+import { placeOf, type PlaceKey, type StateChange, type Thing } from './recorded-state.ts'
+import type { ReplayNode } from './replay-node.ts'
+
+/** Golden/hub/README.md: copies that were put by hand, and of what. */
+const COPIES_BY_HAND: Readonly<Record<PlaceKey, PlaceKey>> = {
+  'other/theirs-1.0.flist': 'Administrator/hello.flist',
+}
+
+export class Planter {
+  readonly #node: ReplayNode
+  readonly #model: Model
+  readonly #garbageBytes: number
+
+  constructor(node: ReplayNode, model: Model, garbageBytes: number) {
+    this.#node = node
+    this.#model = model
+    this.#garbageBytes = garbageBytes
+  }
+
+  /** `path` of the request tells what a new file is a copy of. */
+  async plant(changes: readonly StateChange[], path: string): Promise<void> {
+    const sources = new Map(changes.map(({ key }) => [key, this.#sourceOf(key, path)]))
+    for (const { key, after } of changes) {
+      if (after !== undefined) await this.#put(key, after, sources.get(key))
+      else if (this.#model.expected.has(key)) {
+        await this.#node.remove(placeOf(key))
+        this.#model.remove(key)
+      } else this.#model.remove(key)
+    }
+  }
+
+  async #put(key: PlaceKey, thing: Thing, source: PlaceKey | undefined): Promise<void> {
+    const place = placeOf(key)
+    if (!isAllowedName(place, thing)) return this.#model.depart(key, 7)
+    if (thing.kind !== 'file') {
+      await this.#node.putLink(place, thing)
+      return this.#model.put(key, thing)
+    }
+    if (thing.sizeBytes === this.#garbageBytes) return this.#model.depart(key, 15)
+    await this.#node.putFile(place, source === undefined ? undefined : placeOf(source))
+    this.#model.put(key, thing)
+    if (source === undefined || this.#model.foreign.has(source)) this.#model.foreign.add(key)
+  }
+
+  /** The file that a new one is a copy of; `undefined` for a content that only a later part makes. */
+  #sourceOf(key: PlaceKey, path: string): PlaceKey | undefined {
+    const { repository } = placeOf(key)
+    const parts = path.split('/').map(decodeURIComponent)
+    const at = parts.indexOf('me') + 1
+    const full = (name = '') => (name.endsWith('.flist') ? name : `${name}.flist`)
+    const isRename = parts[at + 1] === 'rename' && key === `${repository}/${full(parts[at + 2])}`
+    const isPromote = parts[at] === 'promote' && key === `${repository}/${full(parts[at + 3])}`
+    const source = isRename
+      ? `${repository}/${full(parts[at])}`
+      : isPromote
+        ? `${parts[at + 1]}/${full(parts[at + 2])}`
+        : COPIES_BY_HAND[key]
+    return source === undefined ? undefined : this.#model.follow(this.#model.expected, source)
+  }
+}

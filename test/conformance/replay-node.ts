@@ -1,0 +1,126 @@
+/** A node of our own in this process, asked over its port like any client, and planted through its own ports. */
+import { createReadStream } from 'node:fs'
+import { createGunzip } from 'node:zlib'
+import { extract } from 'tar-stream'
+import { loadConfig } from '../../src/config.ts'
+import { createChunkCodec } from '../../src/format/chunk-codec.ts'
+import { openNode, type HubNode } from '../../src/node.ts'
+import type { Change, Entry, Target, User } from '../../src/repo/entry.ts'
+import { SILENT } from '../../src/util/logger.ts'
+import { send, type RawRequest, type RawResponse } from './raw-http.ts'
+import { placeKey, type Place, type PlaceKey, type Thing } from './recorded-state.ts'
+
+const BY_HAND: User = { sub: 'Administrator', idp: 'local' }
+
+export interface ReplayNode {
+  send(request: RawRequest): Promise<RawResponse>
+  /** Every name there is. */
+  things(): Map<PlaceKey, Thing>
+  /** A file with the content of another, or with some content of this node. */
+  putFile(place: Place, source: Place | undefined): Promise<void>
+  putLink(place: Place, thing: Exclude<Thing, { kind: 'file' }>): Promise<void>
+  remove(place: Place): Promise<void>
+  /** The kind of every file in a flist, by path; empty where there is no such flist. */
+  kindsIn(repository: string, name: string): Promise<ReadonlyMap<string, string>>
+  /** Keeps the chunks of an archive's files, whoever may refer to them. */
+  plantChunksOf(archive: string): Promise<void>
+  stop(): Promise<void>
+}
+
+export async function openReplayNode(
+  data: string,
+  settings: Readonly<Record<string, string>>,
+): Promise<ReplayNode> {
+  const config = loadConfig({ ...settings, ZHUB_DATA: data })
+  const node = await openNode(config, { version: '0.0.0', log: SILENT, isPublic: true })
+  return new InProcessNode(node)
+}
+
+class InProcessNode implements ReplayNode {
+  readonly #node: HubNode
+  readonly #port: number
+
+  constructor(node: HubNode) {
+    this.#node = node
+    this.#port = Number(new URL(node.http[0] ?? '').port)
+  }
+
+  send(request: RawRequest): Promise<RawResponse> {
+    return send('127.0.0.1', this.#port, request)
+  }
+
+  things(): Map<PlaceKey, Thing> {
+    const { repositories } = this.#node
+    const entries = repositories
+      .list()
+      .flatMap((repository) => [
+        ...repositories.entries(repository),
+        ...repositories.tags(repository).flatMap((tag) => repositories.tagEntries(repository, tag) ?? []),
+      ])
+    return new Map(entries.map((entry) => [placeKey(entry), thingOf(entry)]))
+  }
+
+  async putFile(place: Place, source: Place | undefined): Promise<void> {
+    await this.#apply(place, { type: 'put', ...named(place), target: this.#fileTarget(source) })
+  }
+
+  async putLink(place: Place, thing: Exclude<Thing, { kind: 'file' }>): Promise<void> {
+    await this.#apply(place, { type: 'put', ...named(place), target: thing })
+  }
+
+  async remove(place: Place): Promise<void> {
+    await this.#apply(place, { type: 'delete', ...named(place) })
+  }
+
+  async kindsIn(repository: string, name: string): Promise<ReadonlyMap<string, string>> {
+    const path = `/api/v1/tree/${encodeURIComponent(repository)}/${encodeURIComponent(name)}`
+    const headers = { Host: 'localhost', Connection: 'close' }
+    const { status, body } = await this.send({ method: 'GET', path, headers, body: Buffer.alloc(0) })
+    if (status !== 200) return new Map()
+    const lines = body.toString('utf8').split('\n')
+    const entries = lines
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as { path: string; type: string })
+    return new Map(entries.map(({ path: at, type }) => [at, type]))
+  }
+
+  async plantChunksOf(archive: string): Promise<void> {
+    const codec = await createChunkCodec()
+    const members = extract()
+    createReadStream(archive).pipe(createGunzip()).pipe(members)
+    for await (const member of members) {
+      const parts: Uint8Array[] = []
+      for await (const part of member) parts.push(part as Uint8Array)
+      if (member.header.type !== 'file' || parts.length === 0) continue
+      const { id, stored } = codec.encode(Buffer.concat(parts))
+      await this.#node.database.chunks.write([{ id, bytes: stored }])
+    }
+  }
+
+  stop(): Promise<void> {
+    return this.#node.stop()
+  }
+
+  async #apply({ repository }: Place, change: Change): Promise<void> {
+    await this.#node.repositories.apply(repository, [change], BY_HAND)
+  }
+
+  #fileTarget(source: Place | undefined): Target {
+    const { repositories } = this.#node
+    const found =
+      source === undefined
+        ? repositories.list().flatMap((repository) => repositories.entries(repository))
+        : [repositories.find(source.repository, source.name)]
+    const target = found.map((entry) => entry?.target).find((one) => one?.kind === 'file')
+    if (target === undefined) throw new Error(`nothing to copy for ${source?.name ?? 'a planted file'}`)
+    return target
+  }
+}
+
+function named({ name, tag }: Place): { name: string; tag?: string } {
+  return tag === undefined ? { name } : { name, tag }
+}
+
+function thingOf({ target }: Entry): Thing {
+  return target.kind === 'file' ? { kind: 'file', sizeBytes: target.sizeBytes } : target
+}

@@ -1,0 +1,109 @@
+/** What a recorded request asks for, as far as this part of the hub answers it. */
+import type { RecordedCase } from './recorded.ts'
+
+export type Asked =
+  | {
+      readonly kind:
+        'every-path' | 'every-entry' | 'repositories' | 'me' | 'upload' | 'upload-flist' | 'other'
+    }
+  | { readonly kind: 'list'; readonly repository: string }
+  | { readonly kind: 'tag-list'; readonly repository: string; readonly tag: string }
+  | {
+      readonly kind:
+        'dump' | 'light' | 'taglink' | 'metadata' | 'delete' | 'download' | 'md5' | 'txt' | 'json'
+      /** `undefined`: the acting user's own. */
+      readonly repository: string | undefined
+      /** With its suffix. */
+      readonly name: string
+      readonly tag?: string
+    }
+  /** A route, or a way to sign in, of a later part. */
+  | { readonly kind: 'later' }
+
+type Words = readonly [first: string, second: string, third: string]
+type Row = readonly [methods: RegExp, path: RegExp, asked: (words: Words) => Asked]
+
+const ANY = /./
+const LATER: Asked = { kind: 'later' }
+const OTHER: Asked = { kind: 'other' }
+type View = 'light' | 'taglink' | 'metadata'
+
+/** The first row that fits; paths without the slash at their end, `{}` = one segment, in order. */
+const ROWS: readonly Row[] = [
+  row(ANY, '/api/flist', () => ({ kind: 'every-path' })),
+  row(ANY, '/api/fileslist', () => ({ kind: 'every-entry' })),
+  row(ANY, '/api/repositories', () => ({ kind: 'repositories' })),
+  row(ANY, '/api/flist/me', () => ({ kind: 'me' })),
+  row(/^POST$/, '/api/flist/me/upload', () => ({ kind: 'upload' })),
+  row(/^POST$/, '/api/flist/me/upload-flist', () => ({ kind: 'upload-flist' })),
+  row(/^POST$/, '/api/flist/me/docker', () => LATER),
+  row(/^INFO$/, '/api/flist/me/{}', ([name]) => ({
+    kind: 'light',
+    repository: 'me',
+    name: withSuffix(name),
+  })),
+  row(/^DELETE$/, '/api/flist/me/{}', ([name]) => ({
+    kind: 'delete',
+    repository: undefined,
+    name: withSuffix(name),
+  })),
+  row(ANY, '/api/flist/me/{}', ([name]) => ({ kind: 'dump', repository: undefined, name: withSuffix(name) })),
+  row(ANY, '/api/flist/me/{}/(light|taglink|metadata)', ([name, view]) => viewOf('me', name, view)),
+  row(ANY, '/api/flist/me/.*', () => LATER),
+  row(ANY, '/api/flist/{}', ([repository]) => ({ kind: 'list', repository })),
+  row(ANY, '/api/flist/{}/tags/{}', ([repository, tag]) => ({ kind: 'tag-list', repository, tag })),
+  row(/^INFO$/, '/api/flist/{}/{}', ([repository, name]) => viewOf(repository, name, 'light')),
+  row(ANY, '/api/flist/{}/{}', ([repository, name]) => ({
+    kind: 'dump',
+    repository,
+    name: withSuffix(name),
+  })),
+  row(ANY, '/api/flist/{}/{}/(light|taglink|metadata)', ([repository, name, view]) =>
+    viewOf(repository, name, view),
+  ),
+  row(ANY, '/api/flist/.*', () => OTHER),
+  row(ANY, '/{}/([^/]*\\.flist)', ([repository, name]) => ({ kind: 'download', repository, name })),
+  row(ANY, '/{}/tags/{}/([^/]*\\.flist)', ([repository, tag, name]) => ({
+    kind: 'download',
+    repository,
+    tag,
+    name,
+  })),
+  row(ANY, '/{}/([^/]*\\.flist)\\.md5', ([repository, name]) => ({ kind: 'md5', repository, name })),
+  row(ANY, '/{}/[^/]*\\.md5', () => OTHER),
+  row(ANY, '/{}/{}\\.txt', ([repository, name]) => ({ kind: 'txt', repository, name: withSuffix(name) })),
+  row(ANY, '/{}/{}\\.json', ([repository, name]) => ({ kind: 'json', repository, name: withSuffix(name) })),
+]
+
+export function askedOf({ profile, request }: RecordedCase): Asked {
+  if (profile === 'debug' || needsLaterSignIn(request.headers)) return LATER
+  const [encoded = ''] = request.path.split('?')
+  const path = decodeURIComponent(encoded).replace(/\/$/, '') // %2F is a slash before routing (hub-api.md 2)
+  for (const [methods, pattern, asked] of ROWS) {
+    const match = methods.test(request.method) ? pattern.exec(path) : null
+    if (match !== null) return asked([match[1] ?? '', match[2] ?? '', match[3] ?? ''])
+  }
+  return LATER
+}
+
+function row(methods: RegExp, path: string, asked: (words: Words) => Asked): Row {
+  return [methods, new RegExp(`^${path.replaceAll('{}', '([^/]+)')}$`), asked]
+}
+
+function viewOf(repository: string, name: string, view: string): Asked {
+  return { kind: view as View, repository, name: withSuffix(name) }
+}
+
+function withSuffix(name: string): string {
+  return name.endsWith('.flist') ? name : `${name}.flist`
+}
+
+/**
+ * A dot in it sends the original to itsyou.online (hub-api.md 3.1), whose tokens and sessions are of a later part, and
+ * so is `debug`, which no setting of this part turns on. The guest token is the one exception.
+ */
+function needsLaterSignIn(headers: Readonly<Record<string, string>>): boolean {
+  const authorization = headers['Authorization'] ?? ''
+  const isGuest = authorization === 'bearer guest.token.with.dots'
+  return (authorization.includes('.') && !isGuest) || /session=/.test(headers['Cookie'] ?? '')
+}
