@@ -79,7 +79,7 @@ export class InspectorThread {
       signal?.removeEventListener('abort', onAbort)
       running.onEnd = () => {}
       running.onMessage = () => {}
-      running.worker.unref()
+      if (this.#running === running) running.worker.unref() // one that waits for questions keeps nobody up
     }
   }
 
@@ -117,6 +117,7 @@ export class InspectorThread {
     if (this.#running !== running) return
     this.#running = undefined
     running.onEnd(error)
+    running.worker.ref()
     this.#ending = running.worker.terminate().then(() => rm(running.folder, { recursive: true, force: true }))
   }
 

@@ -95,11 +95,12 @@ export class FlistReader {
     }
     const slash = path.lastIndexOf(0x2f)
     const parent = path.subarray(0, Math.max(slash, 0))
+    const name = path.subarray(slash + 1)
+    if (slash === 0 || nameProblem(name) !== undefined) return undefined
     const key = directoryKey(parent)
     if (this.#database.value(key) === undefined) return undefined
-    const name = path.subarray(slash + 1)
     const inode = this.#visit(parent, key).directory.inodes.find((one) => equalBytes(one.name, name))
-    if (inode === undefined || nameProblem(name) !== undefined) return undefined
+    if (inode === undefined) return undefined
     if (inode.content.kind !== 'directory') return this.#leaf(path, inode, inode.content, acls)
     return directoryEntry(path, this.#visit(path, inode.content.key).directory, inode.sizeBytes, acls)
   }

@@ -164,7 +164,7 @@ export class DatabaseReader {
   #metadataRows(): Array<[key: Uint8Array, value: Uint8Array]> {
     if (!this.#hasMetadata) return []
     const [size] = this.#query(
-      'SELECT count(*) AS n, total(length(key) + length(value)) AS bytes FROM metadata',
+      'SELECT count(*) AS n, total(octet_length(key) + octet_length(value)) AS bytes FROM metadata',
     )
     if (Number(size?.['n']) > MAX_METADATA_ROWS) {
       throw new LimitError('metadata of a flist', MAX_METADATA_ROWS, 'rows')
