@@ -178,8 +178,11 @@ function createCall(
     },
     signal: () => {
       if (leaving === undefined) {
-        leaving = new AbortController()
-        response.once('close', () => leaving?.abort(new DOMException('the client left', 'AbortError')))
+        const controller = new AbortController()
+        const leave = () => controller.abort(new DOMException('the client left', 'AbortError'))
+        if (response.destroyed) leave()
+        else response.once('close', leave)
+        leaving = controller
       }
       return leaving.signal
     },

@@ -92,7 +92,12 @@ class Listeners implements HttpServer {
 
   async open(deps: HttpDeps, options: SiteOptions, sources: readonly MetricSource[] = []): Promise<Router> {
     const { repositories, tokens, log, clock = Date.now } = deps
-    const metrics = new HttpMetrics(sources)
+    const connections = {
+      name: 'zhub_http_connections',
+      help: 'Open connections of the API',
+      read: () => this.#sockets.size,
+    }
+    const metrics = new HttpMetrics([...sources, connections])
     const gatekeeper = new Gatekeeper(tokens, options, this.#trustedProxies, clock)
     const routes = routesOf(createSite(deps, options), metrics)
     const router = new Router(
