@@ -11,13 +11,13 @@ import { FlistInspector } from './flist/inspector.ts'
 import { FLIST_LIMITS } from './flist/limits.ts'
 import { createChunkCodec } from './format/chunk-codec.ts'
 import type { HttpDeps, SiteOptions } from './http/deps.ts'
-import type { MetricSource } from './http/metrics.ts'
 import { createHttpServer, type HttpServer } from './http/server.ts'
+import { metricsOf, statusOf } from './node-status.ts'
 import { NodeJobs } from './operator.ts'
 import { openIdentity, type Identity } from './repo/identity.ts'
 import { openRepositories, type SignedRepositories } from './repo/repositories.ts'
 import { Tokens } from './repo/tokens.ts'
-import { createRespServer, type RespServer } from './resp/server.ts'
+import { createRespServer } from './resp/server.ts'
 import { openDatabase, type Database } from './store/database.ts'
 import { RowLeases } from './store/leases.ts'
 import { receiveChunk } from './store/receive.ts'
@@ -26,7 +26,6 @@ import { Parts } from './util/lifecycle.ts'
 import type { Logger } from './util/logger.ts'
 import { formatHostPort, type HostPort } from './util/parse.ts'
 import { SECOND_MS } from './util/units.ts'
-import { toHex } from './util/bytes.ts'
 
 export interface NodeOptions {
   readonly version: string
@@ -149,7 +148,15 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
     ingest: (archive, run) => ingest.run(archive, run),
     tokens,
     operator: jobs,
-    status: statusOf({ config, options, identity, repositories, database, startedAtMs, clock }),
+    status: statusOf({
+      version: options.version,
+      config,
+      identity,
+      repositories,
+      database,
+      startedAtMs,
+      clock,
+    }),
     log,
     clock,
   }
@@ -240,59 +247,4 @@ function warningsOf(config: Config, site: SiteOptions, identity: Identity): stri
   if (identity.isRestored)
     warnings.push('this data folder is a restored copy: the node signs under a new incarnation')
   return warnings
-}
-
-interface StatusParts {
-  readonly config: Config
-  readonly options: NodeOptions
-  readonly identity: Identity
-  readonly repositories: SignedRepositories
-  readonly database: Database
-  readonly startedAtMs: number
-  readonly clock: () => number
-}
-
-/** The body of `GET /api/v1/status`. A node without peers knows everything there is: its frontier has no age. */
-function statusOf({ config, options, identity, repositories, database, startedAtMs, clock }: StatusParts) {
-  return async () => {
-    const { chunks, bytes } = database.chunks.totals()
-    return {
-      version: options.version,
-      node: toHex(identity.node.publicKey),
-      realm: toHex(identity.realm),
-      readonly: config.readonly,
-      uptime: Math.floor((clock() - startedAtMs) / SECOND_MS),
-      frontierAge: 0,
-      counts: { repositories: repositories.list().length, flists: flistCount(repositories), chunks, bytes },
-      disk: { free: await database.space.free(), low: config.minFreeBytes },
-    }
-  }
-}
-
-function flistCount(repositories: SignedRepositories): number {
-  const files = repositories
-    .list()
-    .map((name) => repositories.entries(name).filter(({ target }) => target.kind === 'file'))
-  return files.reduce((sum, { length }) => sum + length, 0)
-}
-
-function metricsOf(
-  { chunks }: Database,
-  { counters }: RespServer,
-  repositories: SignedRepositories,
-): MetricSource[] {
-  return [
-    { name: 'zhub_chunks', help: 'Chunks held', read: () => chunks.totals().chunks },
-    { name: 'zhub_chunk_bytes', help: 'Bytes of chunks held', read: () => chunks.totals().bytes },
-    { name: 'zhub_repositories', help: 'Repositories', read: () => repositories.list().length },
-    { name: 'zhub_flists', help: 'Flists under a name', read: () => flistCount(repositories) },
-    {
-      name: 'zhub_resp_connections',
-      help: 'Open connections of the chunk port',
-      read: () => counters.connections,
-    },
-    { name: 'zhub_resp_bytes_out', help: 'Bytes sent by the chunk port', read: () => counters.bytesOut },
-    { name: 'zhub_resp_misses', help: 'Chunks asked for and not held', read: () => counters.misses },
-    { name: 'zhub_resp_errors', help: 'Error replies of the chunk port', read: () => counters.errors },
-  ]
 }
