@@ -11,7 +11,7 @@ import { DatabaseWriter } from './sqlite.ts'
 export interface FlistBuilderOptions {
   /** An existing folder; what is put there is removed by `finish` and `abort`. */
   readonly temporaryDirectory: string
-  readonly limits?: Pick<FlistLimits, 'maxDatabaseBytes' | 'maxFileBytes'>
+  readonly limits?: Partial<FlistLimits>
 }
 
 /**
@@ -21,16 +21,17 @@ export interface FlistBuilderOptions {
  */
 export class FlistBuilder {
   readonly #writer: DatabaseWriter
-  readonly #limits: Pick<FlistLimits, 'maxDatabaseBytes' | 'maxFileBytes'>
+  readonly #limits: FlistLimits
+  #entries = 0
   readonly #acls = new Map<string, string>()
   readonly #aclKeys = new Set<string>()
   readonly #directories = new Set<string>()
   /** Referenced, and not added yet. */
   readonly #awaited = new Set<string>([ROOT_KEY])
 
-  constructor({ temporaryDirectory, limits = FLIST_LIMITS }: FlistBuilderOptions) {
-    this.#limits = limits
-    this.#writer = new DatabaseWriter(temporaryDirectory, limits.maxDatabaseBytes)
+  constructor({ temporaryDirectory, limits }: FlistBuilderOptions) {
+    this.#limits = { ...FLIST_LIMITS, ...limits }
+    this.#writer = new DatabaseWriter(temporaryDirectory, this.#limits.maxDatabaseBytes)
   }
 
   /** Keeps an ACL, equal ones once, and answers the key by which directories and inodes name it. */
@@ -48,12 +49,16 @@ export class FlistBuilder {
 
   /**
    * Adds the row of a directory with its inodes in the order given (see `sortContents`). Its ACLs must be there.
-   * @throws {InvalidInputError} for names that no filesystem has, or has twice, and for keys that lead nowhere.
+   * @throws {InvalidInputError} for names that no filesystem has, or has twice, and for ACLs that nobody added.
+   * @throws {LimitError} when the flist grows too large.
    */
   addDirectory(directory: Directory): void {
     const key = directoryKey(directory.location)
     if (this.#directories.has(key)) throw invalid(directory, 'is added twice')
     this.#checkAcl(directory, directory.aclKey)
+    this.#entries += directory.inodes.length
+    const { maxEntries } = this.#limits
+    if (this.#entries > maxEntries) throw new LimitError('flist', maxEntries, 'entries')
     const names = new Set<string>()
     for (const inode of directory.inodes) {
       const problem = nameProblem(inode.name)

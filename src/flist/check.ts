@@ -58,9 +58,9 @@ export async function checkFlist(
 
   const reasons = problems.filter(({ kind }) => REFUSED.has(kind)).map(({ text }) => text)
   const missing = new Set<string>()
-  for (let rest = slices(blocks, BLOCK_RECORD_BYTES); rest.length > 0;) {
-    const { batch, absent, looked } = readBatch(rest, chunks)
-    rest = rest.slice(looked)
+  for (let at = 0; at < blocks.length;) {
+    const { batch, absent, end } = readBatch(blocks, at, chunks)
+    at = end
     for (const id of absent) missing.add(id)
     for (const { index, reason } of await inspector.verify(packed(batch), options)) {
       reasons.push(`the chunk ${batch[index]?.id} is wrong: ${reason}`)
@@ -74,18 +74,18 @@ export async function checkFlist(
 interface Batch {
   readonly batch: ReadonlyArray<ChunkToVerify & { readonly id: string }>
   readonly absent: readonly string[]
-  /** Records that this accounts for. */
-  readonly looked: number
+  /** Where the records go on. */
+  readonly end: number
 }
 
-/** Reads what the first records name, as much as one batch takes. */
-function readBatch(records: readonly Uint8Array[], chunks: Pick<ChunkStore, 'read'>): Batch {
+/** Reads what the records from `start` on name, as much as one batch takes. */
+function readBatch(records: Uint8Array, start: number, chunks: Pick<ChunkStore, 'read'>): Batch {
   const batch: Array<ChunkToVerify & { id: string }> = []
   const absent: string[] = []
-  let looked = 0
-  let bytes = 0
-  while (looked < Math.min(records.length, BATCH_CHUNKS) && bytes < BATCH_BYTES) {
-    const record = records[looked++] ?? new Uint8Array()
+  const last = Math.min(records.length, start + BATCH_CHUNKS * BLOCK_RECORD_BYTES)
+  let end = start
+  for (let bytes = 0; end < last && bytes < BATCH_BYTES; end += BLOCK_RECORD_BYTES) {
+    const record = records.subarray(end, end + BLOCK_RECORD_BYTES)
     const id = record.subarray(0, CHUNK_ID_BYTES)
     const stored = chunks.read(id)
     if (stored === undefined) {
@@ -97,7 +97,7 @@ function readBatch(records: readonly Uint8Array[], chunks: Pick<ChunkStore, 'rea
     batch.push({ id: toHex(id), stored, key, plainBytes })
     bytes += stored.length
   }
-  return { batch, absent, looked }
+  return { batch, absent, end }
 }
 
 /** The chunks of a batch in one piece of memory, which can be given away. */

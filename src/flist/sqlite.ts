@@ -16,8 +16,8 @@ import { checkHeader, checkSchema } from './sqlite-rules.ts'
 const ENTRIES = 'CREATE TABLE entries (key VARCHAR(64) PRIMARY KEY, value BLOB)'
 const METADATA = 'CREATE TABLE metadata (key VARCHAR(64) PRIMARY KEY, value TEXT)'
 
-/** Of all metadata rows of a flist together: a readme is the largest. */
-const MAX_METADATA_BYTES = 4 * MIB
+/** Of all metadata rows of a flist together: a readme of 1 MiB in JSON, and 64 fields of an upload of 64 KiB. */
+const MAX_METADATA_BYTES = 16 * MIB
 const MAX_METADATA_ROWS = 10_000
 
 type Row = Record<string, number | bigint | string | Uint8Array | null>
@@ -38,7 +38,7 @@ export class DatabaseWriter {
     this.#database = new sqlite.Database(this.#path)
     this.#database.exec(
       'PRAGMA page_size=4096; PRAGMA encoding="UTF-8"; PRAGMA auto_vacuum=NONE; PRAGMA locking_mode=EXCLUSIVE;' +
-        `PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16384; BEGIN; ${ENTRIES}; ${METADATA}`,
+        `PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-65536; BEGIN; ${ENTRIES}; ${METADATA}`,
     )
     this.#insert = this.#database.prepare('INSERT INTO entries VALUES (?, ?)')
   }

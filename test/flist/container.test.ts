@@ -116,7 +116,7 @@ describe('unpackFlist', () => {
     const bomb = gzipSync(Buffer.alloc(70 * 2 ** 20))
     assert.throws(
       () => unpackFlist(bomb),
-      (error) => isLimit(error) && /200 to 1/.test((error as Error).message),
+      (error) => isLimit(error) && /50 to 1/.test((error as Error).message),
     )
   })
 })

@@ -42,14 +42,11 @@ const METADATA = 'CREATE TABLE metadata (key VARCHAR(64) PRIMARY KEY, value TEXT
 describe('DatabaseWriter', () => {
   it('writes the schema, page size and journal mode of flist v1, keys as TEXT, values as BLOB', () => {
     const bytes = written([['ab', Buffer.from('value')]])
-    const path = join(folder.path, 'look.sqlite3')
-    const open = new sqlite.Database(':memory:')
-    open.close()
     assert.equal(Buffer.from(bytes).readUInt16BE(16), 4096)
     assert.deepEqual([bytes[18], bytes[19]], [1, 1])
     assert.equal(bytes.length % 4096, 0)
     const text = Buffer.from(bytes).toString('latin1')
-    assert.ok(text.includes(ENTRIES.slice(0, -1)) && text.includes(METADATA.slice(0, -1)), path)
+    assert.ok(text.includes(ENTRIES.slice(0, -1)) && text.includes(METADATA.slice(0, -1)))
     reading(bytes, (reader) => {
       assert.equal(reader.strayRows(), 0)
       assert.deepEqual(Buffer.from(reader.value('ab') ?? []), Buffer.from('value'))
@@ -108,7 +105,7 @@ describe('DatabaseReader', () => {
   })
 
   it('has a limit for metadata', () => {
-    const large = "INSERT INTO metadata VALUES ('a', CAST(zeroblob(5000000) AS TEXT))"
+    const large = "INSERT INTO metadata VALUES ('a', CAST(zeroblob(17000000) AS TEXT))"
     const many =
       "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001) INSERT INTO metadata SELECT i, '' FROM n"
     for (const sql of [large, many]) {
