@@ -6,7 +6,7 @@ import { isName } from '../../src/format/name-rule.ts'
 import { isHtml, pythonJson, type Expected } from './comparison.ts'
 import type { Model } from './model.ts'
 import type { RecordedCase } from './recorded.ts'
-import { placeKey, placeOf, type PlaceKey } from './recorded-state.ts'
+import { placeKey, placeOf, type Place, type PlaceKey } from './recorded-state.ts'
 import type { Asked } from './route-of.ts'
 import type { Verdict } from './verdict.ts'
 
@@ -17,8 +17,10 @@ export interface Situation {
   readonly model: Model
   /** Who acts, as far as this part signs people in. */
   readonly actor: string
-  /** What this hub says is in one of its flists, by path; asked only where a rule needs it. */
+  /** What is in one of this hub's flists, by path; asked only where a rule needs it. */
   readonly kindsIn: (repository: string, name: string) => Promise<ReadonlyMap<string, string>>
+  /** A file in one of this hub's flists, as it was packed. */
+  readonly textIn: (repository: string, name: string, path: string) => Promise<string>
 }
 
 interface Departed {
@@ -117,6 +119,14 @@ const missingNames: Rule = (expected, { one, asked, model, actor }) => {
   return by(number, one.request.method === 'HEAD' ? { ...gone, text: '' } : gone)
 }
 
+/** A name that has another content here than in the recorded state: as found, whatever it says. */
+const otherContents: Rule = (expected, { asked, model, actor }) => {
+  if (!('name' in asked) || asked.kind === 'taglink' || expected.status !== 200) return undefined
+  const final = model.follow(model.expected, placeKey({ ...asked, repository: asked.repository ?? actor }))
+  const departure = final === undefined ? undefined : model.departures.get(final)
+  return departure === undefined ? undefined : by(departure, { ...expected, text: undefined })
+}
+
 /** A name that is only in the recorded state cannot be deleted here. */
 const missingDeletes: Rule = (expected, { asked, model, actor }) => {
   if (asked.kind !== 'delete' || expected.status !== 200) return undefined
@@ -140,7 +150,7 @@ interface ListEntry {
 
 /** Lists show what is here: without departed names, and without strays (22). */
 const lists: Rule = (expected, { asked, model }) => {
-  if (expected.status !== 200 || expected.text === undefined) return undefined
+  if (!LIST_KINDS.has(asked.kind) || expected.status !== 200 || expected.text === undefined) return undefined
   const numbers = new Set<number>()
   const ofRepository = (repository: string, entries: readonly ListEntry[]) =>
     entriesHere(model, repository, entries, numbers)
@@ -160,6 +170,8 @@ const lists: Rule = (expected, { asked, model }) => {
   } else return undefined
   return numbers.size === 0 ? undefined : { expected: answer(here), numbers: [...numbers] }
 }
+
+const LIST_KINDS: ReadonlySet<string> = new Set(['list', 'every-path', 'every-entry', 'repositories'])
 
 /** A folder of the original in which nothing can be here is no repository. */
 function isHere(model: Model, repository: string, numbers: Set<number>): boolean {
@@ -186,8 +198,8 @@ function entriesHere(
     return false
   })
   const named = new Set(kept.map(({ name }) => name))
-  const more = additions(model, numbers)
-    .filter((place) => place.repository === repository && !named.has(place.name))
+  const more = additions(model, numbers, (place) => place.repository === repository)
+    .filter((place) => !named.has(place.name))
     .map(({ name }) => ({ name, size: '0.00 KB', updated: 0, type: 'regular' }))
   return [...kept, ...more].sort((a, b) => compare(diskName(a), diskName(b)))
 }
@@ -201,13 +213,15 @@ function pathsHere(model: Model, paths: readonly string[], numbers: Set<number>)
     numbers.add(model.departures.get(`${repository}/${name}`) ?? 22)
     return false
   })
-  const more = additions(model, numbers).map(({ repository, name }) => `${repository}/${name}`)
+  const more = additions(model, numbers, () => true).map(({ repository, name }) => `${repository}/${name}`)
   return [...new Set([...kept, ...more])].sort(compare)
 }
 
 /** Files that are here and not in the recorded state. */
-function additions(model: Model, numbers: Set<number>) {
-  const keys = [...model.expected.keys()].filter((key) => !model.recorded.things.has(key))
+function additions(model: Model, numbers: Set<number>, isAsked: (place: Place) => boolean): Place[] {
+  const keys = [...model.expected.keys()].filter(
+    (key) => !model.recorded.things.has(key) && isAsked(placeOf(key)),
+  )
   for (const key of keys) numbers.add(model.departures.get(key) ?? 0)
   return keys.map(placeOf)
 }
@@ -254,13 +268,24 @@ function withSpecialsLast<T extends { path: string }>(
   return [...result, ...held]
 }
 
-/** 12: a readme is what was packed. 17: the address that was forced on a flist is its backend. */
-const metadata: Rule = (expected, { asked }) => {
+type Metadata = Record<string, { readonly [key: string]: unknown }>
+
+/** 12: a readme is what was packed, and nothing behind it. */
+const readmes: Rule = async (expected, { asked, textIn }) => {
   if (asked.kind !== 'metadata' || expected.status !== 200 || expected.text === undefined) return undefined
-  const said = JSON.parse(expected.text) as Record<string, { [key: string]: unknown }>
-  const forced = said['backend-forced']
+  const said = JSON.parse(expected.text) as Metadata
+  const text = said['readme']?.['readme']
+  if (typeof text !== 'string') return undefined
+  const packed = await textIn(asked.repository ?? '', asked.name, '.README.md')
+  const isPadded = packed !== '' && text.startsWith(packed) && text.length > packed.length
+  return isPadded ? by(12, answer({ ...said, readme: { ...said['readme'], readme: packed } })) : undefined
+}
+
+/** 17: the address that was forced on a flist is its backend. */
+const forcedBackends: Rule = (expected, { asked }) => {
+  if (asked.kind !== 'metadata' || expected.status !== 200 || expected.text === undefined) return undefined
+  const { 'backend-forced': forced, ...rest } = JSON.parse(expected.text) as Metadata
   if (forced === undefined) return undefined
-  const { 'backend-forced': _forced, ...rest } = said
   const { namespace, host, port } = forced
   return by(17, answer({ backend: { namespace, host, port }, ...rest }))
 }
@@ -296,6 +321,8 @@ const RULES: readonly Rule[] = [
   missingDeletes,
   lists,
   specialOrder,
-  metadata,
+  readmes,
+  forcedBackends,
+  otherContents,
   pages,
 ]

@@ -13,6 +13,8 @@ export class Model {
   readonly departures = new Map<PlaceKey, number>()
   /** Repositories of which this hub has an operation. */
   readonly repositories = new Set<string>()
+  /** The fixture that a name was uploaded from. */
+  readonly fixtures = new Map<PlaceKey, string>()
   /** Planted names whose content only a later part can make: their bytes are not compared. */
   readonly foreign = new Set<PlaceKey>()
 
@@ -45,6 +47,13 @@ export class Model {
       at = thing === undefined || thing.kind === 'taglink' ? undefined : targetKey(placeOf(at), thing)
     }
     return undefined
+  }
+
+  /** What a link of this hub points to; `undefined` for what is no link. */
+  linkTarget(key: PlaceKey): PlaceKey | undefined {
+    const thing = this.expected.get(key)
+    if (thing === undefined || thing.kind === 'file' || thing.kind === 'taglink') return undefined
+    return targetKey(placeOf(key), thing)
   }
 
   hasRepository(repository: string): boolean {

@@ -21,13 +21,13 @@ export class Planter {
 
   /** `path` of the request tells what a new file is a copy of. */
   async plant(changes: readonly StateChange[], path: string): Promise<void> {
-    const sources = new Map(changes.map(({ key }) => [key, this.#sourceOf(key, path)]))
     for (const { key, after } of changes) {
-      if (after !== undefined) await this.#put(key, after, sources.get(key))
-      else if (this.#model.expected.has(key)) {
-        await this.#node.remove(placeOf(key))
-        this.#model.remove(key)
-      } else this.#model.remove(key)
+      if (after !== undefined) await this.#put(key, after, this.#sourceOf(key, path))
+    }
+    for (const { key, after } of changes) {
+      if (after !== undefined) continue // a name that moved was copied before it goes
+      if (this.#model.expected.has(key)) await this.#node.remove(placeOf(key))
+      this.#model.remove(key)
     }
   }
 

@@ -17,6 +17,7 @@ const WITH_USERS = {
   ZHUB_3BOT_SEED: Buffer.from('0123456789abcdef0123456789abcdef').toString('hex'),
   ZHUB_GUEST_TOKEN: 'guest.token.with.dots',
   ZHUB_USERS_MAP: 'official-apps=tfofficial.3bot',
+  ZHUB_OFFICIAL: 'official-apps',
 } as const
 
 export const SETTINGS_OF: Readonly<Record<Profile, Readonly<Record<string, string>>>> = {
@@ -28,7 +29,7 @@ export const SETTINGS_OF: Readonly<Record<Profile, Readonly<Record<string, strin
 }
 
 /** No disk has that much: nothing can be stored, as with the original's store down. */
-const STORE_DOWN = { ZHUB_MIN_FREE: '1000000TiB' } as const
+const STORE_DOWN = { ZHUB_MIN_FREE: '8000TiB' } as const
 
 /** Cases that share a node: its data folder, and its settings. */
 export interface Session {

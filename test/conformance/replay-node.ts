@@ -16,12 +16,14 @@ export interface ReplayNode {
   send(request: RawRequest): Promise<RawResponse>
   /** Every name there is. */
   things(): Map<PlaceKey, Thing>
-  /** A file with the content of another, or with some content of this node. */
+  /** A file with the content of another, or, without one, with a content that cannot be read. */
   putFile(place: Place, source: Place | undefined): Promise<void>
   putLink(place: Place, thing: Exclude<Thing, { kind: 'file' }>): Promise<void>
   remove(place: Place): Promise<void>
   /** The kind of every file in a flist, by path; empty where there is no such flist. */
   kindsIn(repository: string, name: string): Promise<ReadonlyMap<string, string>>
+  /** A file in a flist, as text; empty where there is none. */
+  textIn(repository: string, name: string, path: string): Promise<string>
   /** Keeps the chunks of an archive's files, whoever may refer to them. */
   plantChunksOf(archive: string): Promise<void>
   stop(): Promise<void>
@@ -73,15 +75,13 @@ class InProcessNode implements ReplayNode {
   }
 
   async kindsIn(repository: string, name: string): Promise<ReadonlyMap<string, string>> {
-    const path = `/api/v1/tree/${encodeURIComponent(repository)}/${encodeURIComponent(name)}`
-    const headers = { Host: 'localhost', Connection: 'close' }
-    const { status, body } = await this.send({ method: 'GET', path, headers, body: Buffer.alloc(0) })
-    if (status !== 200) return new Map()
-    const lines = body.toString('utf8').split('\n')
-    const entries = lines
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as { path: string; type: string })
-    return new Map(entries.map(({ path: at, type }) => [at, type]))
+    const lines = (await this.#get('tree', repository, name)).split('\n').filter((line) => line !== '')
+    const entries = lines.map((line) => JSON.parse(line) as { path: string; type: string })
+    return new Map(entries.map(({ path, type }) => [path, type]))
+  }
+
+  textIn(repository: string, name: string, path: string): Promise<string> {
+    return this.#get('file', repository, name, `?path=${encodeURIComponent(path)}`)
   }
 
   async plantChunksOf(archive: string): Promise<void> {
@@ -101,21 +101,27 @@ class InProcessNode implements ReplayNode {
     return this.#node.stop()
   }
 
+  async #get(view: 'tree' | 'file', repository: string, name: string, query = ''): Promise<string> {
+    const path = `/api/v1/${view}/${encodeURIComponent(repository)}/${encodeURIComponent(name)}${query}`
+    const headers = { Host: 'localhost', Connection: 'close' }
+    const { status, body } = await this.send({ method: 'GET', path, headers, body: Buffer.alloc(0) })
+    return status === 200 ? body.toString('utf8') : ''
+  }
+
   async #apply({ repository }: Place, change: Change): Promise<void> {
     await this.#node.repositories.apply(repository, [change], BY_HAND)
   }
 
+  /** The content of `source`; for one that only a later part can make, any: nobody reads it. */
   #fileTarget(source: Place | undefined): Target {
-    const { repositories } = this.#node
-    const found =
-      source === undefined
-        ? repositories.list().flatMap((repository) => repositories.entries(repository))
-        : [repositories.find(source.repository, source.name)]
-    const target = found.map((entry) => entry?.target).find((one) => one?.kind === 'file')
-    if (target === undefined) throw new Error(`nothing to copy for ${source?.name ?? 'a planted file'}`)
+    if (source === undefined) return NO_CONTENT
+    const target = this.#node.repositories.find(source.repository, source.name)?.target
+    if (target?.kind !== 'file') throw new Error(`${placeKey(source)} is no file to copy`)
     return target
   }
 }
+
+const NO_CONTENT: Target = { kind: 'file', flist: new Uint8Array(32), sizeBytes: 1024, md5: '0'.repeat(32) }
 
 function named({ name, tag }: Place): { name: string; tag?: string } {
   return tag === undefined ? { name } : { name, tag }

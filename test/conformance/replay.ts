@@ -9,12 +9,19 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { differencesOf, expectedOf } from './comparison.ts'
-import { depart } from './departures.ts'
+import { depart, type Situation } from './departures.ts'
 import { Model } from './model.ts'
 import { openReplayNode, type ReplayNode } from './replay-node.ts'
 import { sessionsOf, type Session } from './profiles.ts'
 import { readCases, requestBody, type RecordedCase } from './recorded.ts'
-import { changesBetween, EMPTY_STATE, parseTree, type StateChange } from './recorded-state.ts'
+import {
+  changesBetween,
+  EMPTY_STATE,
+  parseTree,
+  placeOf,
+  type RecordedState,
+  type StateChange,
+} from './recorded-state.ts'
 import { askedOf, type Asked } from './route-of.ts'
 import { Planter } from './planter.ts'
 import { verdictOf, type Verdict } from './verdict.ts'
@@ -36,14 +43,16 @@ export async function replay(folder: string): Promise<CaseResult[]> {
   const models = new Map<Session['world'], Model>()
   const results: CaseResult[] = []
   try {
-    for (const session of sessionsOf(readCases(folder))) {
+    const sessions = sessionsOf(readCases(folder))
+    for (const session of sessions) {
       const model = models.get(session.world) ?? new Model()
       models.set(session.world, model)
+      const ahead = sessions.filter(({ world }) => world === session.world).flatMap(({ cases }) => cases)
       const node = await openReplayNode(join(data, session.world), session.settings)
       try {
         if (model.recorded === EMPTY_STATE)
           await node.plantChunksOf(join(folder, 'fixtures', 'homemade.tar.gz'))
-        const run = new SessionRun(folder, session, model, node)
+        const run = new SessionRun(folder, session, ahead, model, node)
         for (const one of session.cases) results.push(await run.play(one))
       } finally {
         await node.stop()
@@ -61,9 +70,18 @@ class SessionRun {
   readonly #model: Model
   readonly #node: ReplayNode
   readonly #planter: Planter
+  /** Every case of this world, in order. */
+  readonly #ahead: readonly RecordedCase[]
 
-  constructor(folder: string, session: Session, model: Model, node: ReplayNode) {
+  constructor(
+    folder: string,
+    session: Session,
+    ahead: readonly RecordedCase[],
+    model: Model,
+    node: ReplayNode,
+  ) {
     this.#folder = folder
+    this.#ahead = ahead
     this.#session = session
     this.#model = model
     this.#node = node
@@ -72,63 +90,99 @@ class SessionRun {
   }
 
   async play(one: RecordedCase): Promise<CaseResult> {
-    const asked = askedOf(one)
     const { id, seq } = one
-    if (asked.kind === 'later') {
-      await this.#planter.plant(this.#changesOf(one), one.request.path)
-      return { id, seq, outcome: 'later', departures: [], differences: await this.#stateDifferences() }
-    }
-    const body = requestBody(this.#folder, one)
-    const verdict = verdictOf(asked, one, body, this.#session.isStoreDown)
+    const asked = askedOf(one)
     const changes = this.#changesOf(one)
-    const isForeign = 'name' in asked && this.#readsForeign(asked, one)
-    const own = ownChange(asked, one, changes)
+    if (asked.kind === 'later') {
+      await this.#planter.plant(changes, one.request.path)
+      return { id, seq, outcome: 'later', departures: [], differences: this.#stateDifferences() }
+    }
+    const actor = actorOf(one)
+    const body = requestBody(this.#folder, one)
+    const { isStoreDown } = this.#session
+    const verdict = verdictOf(asked, one, body, { isStoreDown, model: this.#model, actor })
+    const own = ownChange(asked, one, verdict, changes)
     await this.#planter.plant(
       changes.filter((change) => change !== own),
       one.request.path,
     )
+    const isForeign = 'name' in asked && this.#readsForeign(asked, one)
 
-    const actual = await this.#node.send({ ...one.request, body })
+    const actual = await this.#node.send({ ...one.request, headers: nowHeaders(one), body })
     const recorded = expectedOf(one)
-    const situation = {
-      one,
-      asked,
-      verdict,
-      model: this.#model,
-      actor: actorOf(one),
-      kindsIn: (repository: string, name: string) => this.#node.kindsIn(repository, name),
-    }
-    const departed = recorded === undefined ? undefined : await depart(recorded, situation)
-    this.#apply(verdict, own, actorOf(one))
-    const stateDifferences = await this.#stateDifferences()
-    if (recorded === undefined || departed === undefined) {
+    const departed =
+      recorded === undefined ? undefined : await depart(recorded, this.#situation(one, asked, verdict))
+    this.#apply(one, verdict, own)
+
+    const stateDifferences = this.#stateDifferences()
+    if (departed === undefined) {
       const outcome = stateDifferences.length > 0 ? 'differing' : 'unrecorded'
       return { id, seq, outcome, departures: [], differences: stateDifferences }
     }
     if (isForeign) return { id, seq, outcome: 'later', departures: [], differences: [] }
     const differences = [...differencesOf(departed.expected, actual), ...stateDifferences]
-    const outcome =
-      differences.length > 0 ? 'differing' : departed.numbers.length > 0 ? 'departed' : 'matched'
+    const isAsRecorded = departed.numbers.length === 0
+    const outcome = differences.length > 0 ? 'differing' : isAsRecorded ? 'matched' : 'departed'
     return { id, seq, outcome, departures: departed.numbers, differences }
   }
 
-  /** From the state before to the one that the case shows; without one, nothing changed. */
-  #changesOf({ public_tree_after: tree }: RecordedCase): StateChange[] {
-    if (tree === undefined) return []
-    const after = parseTree(tree)
-    const changes = changesBetween(this.#model.recorded, after)
-    this.#model.recorded = after
-    return changes
+  #situation(one: RecordedCase, asked: Asked, verdict: Verdict): Situation {
+    const node = this.#node
+    return {
+      ...{ one, asked, verdict, model: this.#model, actor: actorOf(one) },
+      kindsIn: (repository, name) => node.kindsIn(repository, name),
+      textIn: (repository, name, path) => node.textIn(repository, name, path),
+    }
   }
 
-  #apply(verdict: Verdict, own: StateChange | undefined, actor: string): void {
-    if (verdict.kind === 'taken') {
-      this.#model.put(`${actor}/${verdict.name}`, { kind: 'file', sizeBytes: 0 }, verdict.departure)
+  /**
+   * From the state before to the one that the case shows. A case without one shows what the next one will show in
+   * repositories that no request in between acts in: that was put by hand, and may be read from here on.
+   */
+  #changesOf(one: RecordedCase): StateChange[] {
+    const { recorded } = this.#model
+    const after = one.public_tree_after === undefined ? undefined : parseTree(one.public_tree_after)
+    if (after !== undefined) {
+      this.#model.recorded = after
+      return changesBetween(recorded, after)
     }
-    if (own === undefined) return
-    if (verdict.kind === 'refused') this.#model.depart(own.key, verdict.departure)
-    else if (own.after === undefined) this.#model.remove(own.key)
-    else this.#model.put(own.key, own.after)
+    const { next, actors } = this.#next(one)
+    if (next === undefined) return []
+    const byHand = changesBetween(recorded, next).filter(({ key }) => !actors.has(placeOf(key).repository))
+    this.#model.recorded = withChanges(recorded, next, byHand)
+    return byHand
+  }
+
+  /** The next state that the world of this case shows, and who acts until then. */
+  #next(one: RecordedCase): { next: RecordedState | undefined; actors: Set<string> } {
+    const actors = new Set<string>()
+    for (const later of this.#ahead.slice(this.#ahead.indexOf(one))) {
+      actors.add(actorOf(later))
+      if (later.public_tree_after !== undefined) return { next: parseTree(later.public_tree_after), actors }
+    }
+    return { next: undefined, actors }
+  }
+
+  #apply(one: RecordedCase, verdict: Verdict, own: StateChange | undefined): void {
+    const model = this.#model
+    const { fixture = '' } = one.request
+    switch (verdict.kind) {
+      case 'taken': {
+        const key = `${actorOf(one)}/${verdict.name}`
+        const isSame = model.fixtures.get(key) === fixture
+        return model.put(key, { kind: 'file', sizeBytes: 0 }, isSame ? undefined : verdict.departure)
+      }
+      case 'link replaced':
+        model.put(verdict.link, { kind: 'file', sizeBytes: 0 }, verdict.departure)
+        return model.depart(verdict.target, verdict.departure)
+      case 'refused':
+        if (own !== undefined) model.depart(own.key, verdict.departure)
+        return
+      case 'as recorded':
+        if (own?.after === undefined) return own === undefined ? undefined : model.remove(own.key)
+        model.put(own.key, own.after)
+        model.fixtures.set(own.key, fixture)
+    }
   }
 
   #readsForeign(asked: Extract<Asked, { name: string }>, one: RecordedCase): boolean {
@@ -140,7 +194,7 @@ class SessionRun {
   }
 
   /** Names that are here and should not be, and the other way round. */
-  async #stateDifferences(): Promise<string[]> {
+  #stateDifferences(): string[] {
     const actual = this.#node.things()
     const expected = this.#model.expected
     const text = (thing: unknown) =>
@@ -155,17 +209,39 @@ class SessionRun {
 function ownChange(
   asked: Asked,
   one: RecordedCase,
+  verdict: Verdict,
   changes: readonly StateChange[],
 ): StateChange | undefined {
-  const inOwn = changes.filter(({ key }) => key.startsWith(`${actorOf(one)}/`))
+  const actor = actorOf(one)
+  const inOwn = changes.filter(({ key }) => placeOf(key).repository === actor)
   if (asked.kind === 'delete') {
-    const bare = `${actorOf(one)}/${asked.name}`
+    const bare = `${actor}/${asked.name}`
     return inOwn.find(({ key, after }) => after === undefined && (key === bare || `${key}.flist` === bare))
   }
   if (asked.kind !== 'upload' && asked.kind !== 'upload-flist') return undefined
+  if (verdict.kind === 'link replaced') return inOwn.find(({ key }) => key === verdict.target)
   const name = /"name": "([^"]+)"/.exec(one.response?.body?.text ?? '')?.[1]
   const files = inOwn.filter(({ after }) => after?.kind === 'file')
-  return name === undefined ? files[0] : files.find(({ key }) => key === `${actorOf(one)}/${name}`)
+  return name === undefined ? files[0] : files.find(({ key }) => key === `${actor}/${name}`)
+}
+
+/** A time of the recording that a request names is now: what it was compared with is as young. */
+function nowHeaders({ request: { headers } }: RecordedCase): Readonly<Record<string, string>> {
+  if (headers['If-Modified-Since'] === undefined) return headers
+  return { ...headers, 'If-Modified-Since': new Date().toUTCString() }
+}
+
+function withChanges(
+  state: RecordedState,
+  next: RecordedState,
+  changes: readonly StateChange[],
+): RecordedState {
+  const things = new Map(state.things)
+  for (const { key, after } of changes) {
+    if (after === undefined) things.delete(key)
+    else things.set(key, after)
+  }
+  return { ...next, things }
 }
 
 /** Whose repository a request acts in: the name in its 3bot token, or the one that the users map gives for it. */

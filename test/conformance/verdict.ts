@@ -2,6 +2,8 @@
 import { spawnSync } from 'node:child_process'
 import { isFlistName } from '../../src/format/name-rule.ts'
 import { expectedOf } from './comparison.ts'
+import type { Model } from './model.ts'
+import type { PlaceKey } from './recorded-state.ts'
 import type { RecordedCase } from './recorded.ts'
 import type { Asked } from './route-of.ts'
 
@@ -9,10 +11,22 @@ export type Verdict =
   | { readonly kind: 'as recorded' }
   | { readonly kind: 'refused'; readonly departure: number; readonly status: number }
   | { readonly kind: 'taken'; readonly departure: number; readonly name: string }
+  /** The name becomes a flist, where the original writes through the link that it was (5). */
+  | {
+      readonly kind: 'link replaced'
+      readonly departure: number
+      readonly link: PlaceKey
+      readonly target: PlaceKey
+    }
 
 const AS_RECORDED: Verdict = { kind: 'as recorded' }
 
-export function verdictOf(asked: Asked, one: RecordedCase, body: Buffer, isStoreDown: boolean): Verdict {
+export function verdictOf(
+  asked: Asked,
+  one: RecordedCase,
+  body: Buffer,
+  { isStoreDown, model, actor }: { isStoreDown: boolean; model: Model; actor: string },
+): Verdict {
   if (asked.kind !== 'upload' && asked.kind !== 'upload-flist') return AS_RECORDED
   const file = fileOf(body)
   if (one.profile === 'readonly' || one.response?.status === 401 || file === undefined) return AS_RECORDED
@@ -21,13 +35,18 @@ export function verdictOf(asked: Asked, one: RecordedCase, body: Buffer, isStore
   )
   if (!isTaken) return AS_RECORDED
   if (isStoreDown) return { kind: 'refused', departure: 2, status: 507 }
-  return asked.kind === 'upload' ? ofArchive(one, file) : ofFlist(one)
+  return asked.kind === 'upload' ? ofArchive(one, file) : ofFlist(one, file, model, actor)
 }
 
-function ofFlist(one: RecordedCase): Verdict {
+function ofFlist(one: RecordedCase, { filename }: FormFile, model: Model, actor: string): Verdict {
   const recorded = expectedOf(one)
-  const isPage = recorded?.status === 500 && recorded.text === undefined
-  return isPage ? { kind: 'refused', departure: 3, status: 400 } : AS_RECORDED
+  if (recorded?.status === 500) {
+    return recorded.text === undefined ? { kind: 'refused', departure: 3, status: 400 } : AS_RECORDED
+  }
+  const original = one.request.headers['X-Original-Name'] ?? filename
+  const link = `${actor}/${original.slice(original.lastIndexOf('/') + 1)}`
+  const target = model.linkTarget(link)
+  return target === undefined ? AS_RECORDED : { kind: 'link replaced', departure: 5, link, target }
 }
 
 function ofArchive({ request }: RecordedCase, { filename, content }: FormFile): Verdict {
