@@ -13,7 +13,8 @@ export type Question =
   | { readonly kind: 'survey'; readonly bytes: Uint8Array; readonly options: SurveyOptions }
   | { readonly kind: 'metadata'; readonly bytes: Uint8Array }
   | { readonly kind: 'find'; readonly bytes: Uint8Array; readonly path: Uint8Array }
-  | { readonly kind: 'entries'; readonly bytes: Uint8Array }
+  /** Entries from this place on, the root being 0. */
+  | { readonly kind: 'entries'; readonly bytes: Uint8Array; readonly from: number }
   | { readonly kind: 'render'; readonly bytes: Uint8Array; readonly backend: string | null }
   | { readonly kind: 'verify'; readonly chunks: readonly ChunkToVerify[] }
 
@@ -32,18 +33,18 @@ export interface SurveyAnswer extends Survey {
   readonly brokenFiles: number
 }
 
-/** For each question its answer. `find` answers the entry encoded; `verify` a reason for each bad chunk. */
+/**
+ * For each question its answer. `find`: the entry, encoded. `entries`: where to go on, when a window of them was full.
+ * `verify`: a reason for each bad chunk.
+ */
 export interface Answers {
   readonly survey: SurveyAnswer
   readonly metadata: MetadataRows
   readonly find: Uint8Array | undefined
-  readonly entries: undefined
+  readonly entries: number | undefined
   readonly render: Uint8Array
   readonly verify: ReadonlyArray<{ readonly index: number; readonly reason: string }>
 }
-
-/** To the thread: a question, or `read`, the bytes of batches that somebody has taken. */
-export type ToThread = { readonly question: Question } | { readonly read: number }
 
 /** From the thread: batches of entries while it answers `entries`, then one answer or failure. */
 export type FromThread =
@@ -52,5 +53,8 @@ export type FromThread =
   /** `isBroken`: something failed that should not; whatever it left in memory is not to be trusted. */
   | { readonly failure: ThreadError; readonly isBroken: boolean }
 
-/** Bytes of batches that may wait unread before the thread pauses: about 200,000 entries. */
+/**
+ * Bytes of entries that one question answers at most: about 200,000 entries. A thread never waits for a reader, who
+ * may be slow on purpose; the next window costs a walk to its start.
+ */
 export const WINDOW_BYTES = 32 * 1024 * 1024

@@ -5,8 +5,7 @@ import { Worker } from 'node:worker_threads'
 import { LimitError, UnavailableError } from '../errors.ts'
 import { SECOND_MS } from '../util/units.ts'
 import type { AbortOptions } from '../util/units.ts'
-import { WINDOW_BYTES } from './inspector-protocol.ts'
-import type { Answers, FromThread, Question, ThreadData, ToThread } from './inspector-protocol.ts'
+import type { Answers, FromThread, Question, ThreadData } from './inspector-protocol.ts'
 import type { FlistLimits } from './limits.ts'
 import { unpackError } from './thread-error.ts'
 
@@ -19,8 +18,8 @@ export interface InspectorThreadOptions {
 }
 
 export interface AskOptions extends AbortOptions {
-  /** Takes batches of entries; `taken` says that their bytes are no longer waiting. */
-  readonly onBatch?: (batch: Uint8Array, taken: () => void) => void
+  /** Takes batches of entries. */
+  readonly onBatch?: (batch: Uint8Array) => void
 }
 
 interface Running {
@@ -55,7 +54,7 @@ export class InspectorThread {
     await this.#ending
     signal?.throwIfAborted()
     const running = (this.#running ??= this.#start())
-    const clock = new Stopwatch(this.#options.timeLimitMs, () => this.#end(running, this.#tooLong()))
+    const timer = setTimeout(() => this.#end(running, this.#tooLong()), this.#options.timeLimitMs)
     const onAbort = () => this.#end(running, signal?.reason as Error)
     signal?.addEventListener('abort', onAbort, { once: true })
     running.worker.ref()
@@ -63,7 +62,7 @@ export class InspectorThread {
       return await new Promise<Answers[K]>((resolve, reject) => {
         running.onEnd = reject
         running.onMessage = (message) => {
-          if ('batch' in message) this.#pass(running, message.batch, clock, onBatch)
+          if ('batch' in message) onBatch?.(message.batch)
           else if ('answer' in message) resolve(message.answer as Answers[K])
           else {
             const error = unpackError(message.failure)
@@ -71,11 +70,10 @@ export class InspectorThread {
             else reject(error)
           }
         }
-        clock.run()
-        running.worker.postMessage({ question } satisfies ToThread, transfer)
+        running.worker.postMessage(question, transfer)
       })
     } finally {
-      clock.stop()
+      clearTimeout(timer)
       signal?.removeEventListener('abort', onAbort)
       running.onEnd = () => {}
       running.onMessage = () => {}
@@ -87,16 +85,6 @@ export class InspectorThread {
   async stop(): Promise<void> {
     if (this.#running !== undefined) this.#end(this.#running, new UnavailableError('stopping'))
     await this.#ending
-  }
-
-  /** Hands a batch on. The clock stands while the thread waits for somebody to read. */
-  #pass(running: Running, batch: Uint8Array, clock: Stopwatch, onBatch: AskOptions['onBatch']): void {
-    const { length } = batch
-    clock.add(length)
-    onBatch?.(batch, () => {
-      clock.add(-length)
-      running.worker.postMessage({ read: length } satisfies ToThread)
-    })
   }
 
   #start(): Running {
@@ -118,7 +106,10 @@ export class InspectorThread {
     this.#running = undefined
     running.onEnd(error)
     running.worker.ref()
-    this.#ending = running.worker.terminate().then(() => rm(running.folder, { recursive: true, force: true }))
+    this.#ending = running.worker
+      .terminate()
+      .then(() => rm(running.folder, { recursive: true, force: true }))
+      .catch(() => {}) // what stays behind goes when the node starts again
   }
 
   #tooLong(): LimitError {
@@ -130,44 +121,5 @@ export class InspectorThread {
       return new LimitError('memory to read a flist', this.#options.heapLimitMib, 'MiB', { cause })
     }
     return new Error('the thread that reads flists failed', { cause })
-  }
-}
-
-/** Runs out after a time, which does not count while more than a window of batches waits to be read. */
-class Stopwatch {
-  readonly #onEnd: () => void
-  #leftMs: number
-  #since = 0
-  #timer: NodeJS.Timeout | undefined
-  #waitingBytes = 0
-  #isDone = false
-
-  constructor(limitMs: number, onEnd: () => void) {
-    this.#leftMs = limitMs
-    this.#onEnd = onEnd
-  }
-
-  run(): void {
-    if (this.#timer !== undefined || this.#isDone) return
-    this.#since = performance.now()
-    this.#timer = setTimeout(this.#onEnd, this.#leftMs)
-  }
-
-  add(waitingBytes: number): void {
-    this.#waitingBytes += waitingBytes
-    if (this.#waitingBytes >= WINDOW_BYTES) this.#pause()
-    else this.run()
-  }
-
-  stop(): void {
-    this.#isDone = true
-    this.#pause()
-  }
-
-  #pause(): void {
-    if (this.#timer === undefined) return
-    clearTimeout(this.#timer)
-    this.#timer = undefined
-    this.#leftMs -= performance.now() - this.#since
   }
 }

@@ -5,14 +5,7 @@ import type { FlistEntry } from './entry.ts'
 import { packFlist } from './container.ts'
 import { encodeEntries } from './entry-codec.ts'
 import { WINDOW_BYTES } from './inspector-protocol.ts'
-import type {
-  Answers,
-  ChunkToVerify,
-  FromThread,
-  Question,
-  ThreadData,
-  ToThread,
-} from './inspector-protocol.ts'
+import type { Answers, ChunkToVerify, FromThread, Question, ThreadData } from './inspector-protocol.ts'
 import { FlistReader } from './reader.ts'
 import { surveyFlist } from './survey.ts'
 import { packError } from './thread-error.ts'
@@ -24,20 +17,11 @@ const { temporaryDirectory, limits } = workerData as ThreadData
 const codec = await createChunkCodec()
 const BATCH_ENTRIES = 1_000
 
-let unreadBytes = 0
-let resume = () => {}
+port.on('message', answer)
 
-port.on('message', (message: ToThread) => {
-  if ('question' in message) void answer(message.question)
-  else {
-    unreadBytes -= message.read
-    if (unreadBytes < WINDOW_BYTES) resume()
-  }
-})
-
-async function answer(question: Question): Promise<void> {
+function answer(question: Question): void {
   try {
-    const result = await work(question)
+    const result = work(question)
     send({ answer: result }, transferable(result))
   } catch (error) {
     if (error instanceof HubError) send({ failure: packError(error), isBroken: false })
@@ -51,9 +35,9 @@ function unexpected(question: Question, error: unknown): unknown {
   return new MalformedError('flist', `not a flist: reading it failed: ${error.message}`, { cause: error })
 }
 
-function work(question: Question): Promise<Answers[Question['kind']]> | Answers[Question['kind']] {
+function work(question: Question): Answers[Question['kind']] {
   if (question.kind === 'verify') return verify(question.chunks)
-  return withReader(question.bytes, async (reader): Promise<Answers[Question['kind']]> => {
+  return withReader(question.bytes, (reader): Answers[Question['kind']] => {
     switch (question.kind) {
       case 'survey':
         return survey(reader, question.options)
@@ -64,17 +48,17 @@ function work(question: Question): Promise<Answers[Question['kind']]> | Answers[
         return found === undefined ? undefined : encodeEntries([found])
       }
       case 'entries':
-        return await streamEntries(reader)
+        return sendEntries(reader, question.from)
       case 'render':
         return render(reader, question.backend)
     }
   })
 }
 
-async function withReader<T>(bytes: Uint8Array, use: (reader: FlistReader) => Promise<T>): Promise<T> {
+function withReader<T>(bytes: Uint8Array, use: (reader: FlistReader) => T): T {
   const reader = new FlistReader(bytes, { temporaryDirectory, limits })
   try {
-    return await use(reader)
+    return use(reader)
   } finally {
     reader.close()
   }
@@ -87,22 +71,27 @@ function survey(reader: FlistReader, options: Parameters<typeof surveyFlist>[1])
   return { ...found, metadata, problems: problems.list(), brokenFiles: problems.count('block-count') }
 }
 
-async function streamEntries(reader: FlistReader): Promise<undefined> {
-  unreadBytes = 0
+/** Sends entries from the place asked for, and answers where it stopped if that is not the end. */
+function sendEntries(reader: FlistReader, from: number): number | undefined {
   let batch: FlistEntry[] = []
+  let at = 0
+  let bytes = 0
   for (const entry of reader.walk()) {
+    if (at++ < from) continue
     if (batch.push(entry) < BATCH_ENTRIES) continue
-    await sendBatch(batch)
+    bytes += sendBatch(batch)
     batch = []
+    if (bytes >= WINDOW_BYTES) return at
   }
-  await sendBatch(batch)
+  sendBatch(batch)
+  return undefined
 }
 
-async function sendBatch(entries: readonly FlistEntry[]): Promise<void> {
+function sendBatch(entries: readonly FlistEntry[]): number {
   const batch = encodeEntries(entries)
-  unreadBytes += batch.length
+  const { length } = batch
   send({ batch }, [batch.buffer])
-  if (unreadBytes >= WINDOW_BYTES) await new Promise<void>((resolve) => (resume = resolve))
+  return length
 }
 
 function render(reader: FlistReader, backend: string | null): Uint8Array {
@@ -134,8 +123,8 @@ function send(message: FromThread, transfer: readonly ArrayBuffer[] = []): void 
 
 /** What of an answer can move instead of being copied: arrays that own their memory. */
 function transferable(result: Answers[Question['kind']]): ArrayBuffer[] {
-  if (result === undefined || Array.isArray(result)) return []
-  const arrays = result instanceof Uint8Array ? [result] : Object.values(result as object)
+  if (typeof result !== 'object' || Array.isArray(result)) return []
+  const arrays = result instanceof Uint8Array ? [result] : Object.values(result)
   return arrays.flatMap((value) =>
     value instanceof Uint8Array &&
     value.buffer instanceof ArrayBuffer &&

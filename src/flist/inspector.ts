@@ -92,30 +92,39 @@ export class FlistInspector {
   }
 
   /**
-   * The root and everything below it, depth first, in stored order, in batches of a thousand. The thread runs ahead
-   * of a slow reader by about 200,000 entries; beyond that it waits, and is not free for others.
+   * The root and everything below it, depth first, in stored order, in batches of a thousand. A slow reader keeps no
+   * thread busy: up to about 200,000 entries wait here, and the thread is asked for more when they are taken.
    */
   async *entries(bytes: Uint8Array, { signal }: AbortOptions = {}): AsyncGenerator<FlistEntry[]> {
+    for (let from: number | undefined = 0; from !== undefined;)
+      from = yield* this.#window(bytes, from, signal)
+  }
+
+  /** As many entries as wait here at once; answers where the next window starts. */
+  async *#window(
+    bytes: Uint8Array,
+    from: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<FlistEntry[], number | undefined> {
     const leaving = new AbortController()
-    const signals = signal === undefined ? [leaving.signal] : [leaving.signal, signal]
     const batches = new BatchQueue()
     const ended = this.#ask(
-      { kind: 'entries', bytes: ownCopy(bytes) },
+      { kind: 'entries', bytes: ownCopy(bytes), from },
       {
-        signal: AbortSignal.any(signals),
-        onBatch: (batch, taken) => batches.put(batch, taken),
+        signal: signal === undefined ? leaving.signal : AbortSignal.any([leaving.signal, signal]),
+        onBatch: (batch) => batches.put(batch),
       },
-    ).then(
-      () => batches.end(),
-      (error: unknown) => batches.end(error),
-    )
+    ).finally(() => batches.end())
+    ended.catch(() => {}) // a failure while the reader does something else: it is told when it comes back
     try {
       for (let batch = await batches.take(); batch !== undefined; batch = await batches.take()) {
+        signal?.throwIfAborted()
         yield decodeEntries(batch)
       }
+      return await ended
     } finally {
-      leaving.abort(new UnavailableError('the reader of a flist left')) // nobody hears it
-      await ended
+      leaving.abort(new UnavailableError('the reader of a flist left'))
+      await ended.catch(() => {})
     }
   }
 
@@ -174,19 +183,17 @@ export class FlistInspector {
 
 /** Batches on their way from a thread to whoever reads them. */
 class BatchQueue {
-  readonly #batches: Array<{ batch: Uint8Array; taken: () => void }> = []
+  readonly #batches: Uint8Array[] = []
   #wake = () => {}
   #isEnded = false
-  #error: unknown
 
-  put(batch: Uint8Array, taken: () => void): void {
-    this.#batches.push({ batch, taken })
+  put(batch: Uint8Array): void {
+    this.#batches.push(batch)
     this.#wake()
   }
 
-  end(error?: unknown): void {
+  end(): void {
     this.#isEnded = true
-    this.#error = error
     this.#wake()
   }
 
@@ -195,10 +202,7 @@ class BatchQueue {
     while (this.#batches.length === 0 && !this.#isEnded) {
       await new Promise<void>((resolve) => (this.#wake = resolve))
     }
-    const next = this.#batches.shift()
-    if (next === undefined && this.#error !== undefined) throw this.#error as Error
-    next?.taken()
-    return next?.batch
+    return this.#batches.shift()
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { CorruptError, MalformedError, UnavailableError } from '../../src/errors.ts'
@@ -184,6 +184,25 @@ describe('checkFlist', () => {
     const lost = (await checkFlist(flist(600 * BLOCK_BYTES, many), { inspector, chunks })) as BadFlist
     assert.equal(lost.missingChunks, 600)
     assert.deepEqual([lost.reasons.length, lost.reasons.at(-1)], [21, 'and 580 more'])
+  })
+})
+
+describe('what we build', () => {
+  const decoder = recordedData('flist-v1', 'flistv1.py')
+  it('is whole to an independent decoder, content and all', { skip: decoder.skip }, (context) => {
+    const flist = join(temporaryDirectory, 'whole.flist')
+    const store = mkdtempSync(join(temporaryDirectory, 'chunks-'))
+    const tree = directory('', [directory('etc', [leaf('f', { kind: 'file', blocks }, plain.length)])])
+    writeFileSync(flist, flistOf(tree, temporaryDirectory))
+    for (const [id, bytes] of chunks.chunks) writeFileSync(join(store, id), bytes)
+    const run = spawnSync('python3', [decoder.path, 'check', flist, store])
+    if (run.error !== undefined) return context.skip('no python3 here')
+    assert.deepEqual(JSON.parse(String(run.stdout)), {
+      files: 1,
+      blockRefs: 2,
+      uniqueChunks: 2,
+      problems: [],
+    })
   })
 })
 

@@ -86,6 +86,26 @@ describe('FlistInspector', () => {
     assert.deepEqual(sizes, [1_000, 1_000, 1_000, 501])
   })
 
+  it('runs ahead of a slow reader, so that others get their answers meanwhile', async () => {
+    const batches = inspector.entries(wide)
+    assert.equal((await batches.next()).value?.length, 1_000)
+    assert.equal((await inspector.metadata(small)).length, 2)
+    assert.equal((await all(batches)).length, 2_501)
+  })
+
+  it('keeps no thread waiting for the reader of a very large flist, and goes on where it stopped', async () => {
+    const target = Buffer.alloc(4_000, 'x')
+    const links = Array.from({ length: 12_000 }, (_, at) =>
+      leaf(`link-${at}`, { kind: 'link', target }, 4_000),
+    )
+    const batches = inspector.entries(flistOf(directory('', links), temporaryDirectory))
+    await batches.next()
+    assert.equal((await inspector.metadata(small)).length, 2)
+    const rest = await all(batches)
+    assert.equal(rest.length, 11_001)
+    assert.equal(new Set(names(rest)).size, 11_001)
+  })
+
   it('answers many questions at once, in turn, and leaves the bytes with the caller', async () => {
     const before = createHash('sha256').update(small).digest('hex')
     const answers = await Promise.all(Array.from({ length: 20 }, () => inspector.metadata(small)))
@@ -159,6 +179,16 @@ describe('FlistInspector under stress', () => {
       break
     }
     assert.equal((await all(inspector.entries(wide))).length, 3_501)
+  })
+
+  it('tells a reader of entries of an abort when it comes back, and nobody else', async () => {
+    const reason = new Error('enough')
+    const controller = new AbortController()
+    const batches = inspector.entries(wide, { signal: controller.signal })
+    await batches.next()
+    controller.abort(reason)
+    assert.equal((await inspector.metadata(small)).length, 2)
+    await assert.rejects(batches.next(), (error) => error === reason)
   })
 
   it('kills a thread that takes too long, again and again', async () => {
