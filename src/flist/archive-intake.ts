@@ -1,0 +1,147 @@
+import { LimitError, MalformedError } from '../errors.ts'
+import type { ArchiveEntry } from './archive-entry.ts'
+import { ArchiveTree } from './archive-tree.ts'
+import { BlockCutter } from './block-cutter.ts'
+import type { BlockTable } from './block-table.ts'
+import { FlistBuilder } from './build.ts'
+import { decompress } from './decompress.ts'
+import type { RunStore } from './entry-spool.ts'
+import type { IngestLimits } from './ingest-limits.ts'
+import type { MadeFlist } from './ingest-messages.ts'
+import { Readme } from './readme.ts'
+import type { SlabFiller } from './slab-filler.ts'
+import type { TarEvent, TarMember } from './tar-reader.ts'
+import { TarReader } from './tar-reader.ts'
+import { TreeBuild } from './tree-build.ts'
+
+export interface IntakeParts {
+  readonly slabs: SlabFiller
+  readonly blocks: BlockTable
+  readonly runs: RunStore
+  /** Rows of the flist's metadata table, asked for once the archive has ended. */
+  readonly metadata: () => Promise<ReadonlyArray<readonly [key: string, value: string]>>
+  readonly temporaryDirectory: string
+  readonly limits: IngestLimits
+}
+
+/** One archive on its way to a flist: bytes → tar → blocks and tree → flist. For a worker. */
+export class ArchiveIntake {
+  readonly #parts: IntakeParts
+  readonly #tree: ArchiveTree
+  readonly #cutter: BlockCutter
+  readonly #tar: TarReader
+  readonly #readme: Readme
+  #archiveBytes = 0
+  #plainBytes = 0
+  #contentBytes = 0
+  #file: ArchiveEntry | undefined
+
+  constructor(parts: IntakeParts) {
+    const { limits, runs, slabs, blocks } = parts
+    this.#parts = parts
+    this.#tree = new ArchiveTree(limits, runs)
+    this.#cutter = new BlockCutter(slabs, blocks)
+    this.#tar = new TarReader(limits)
+    this.#readme = new Readme(limits.maxReadmeBytes)
+  }
+
+  /** @throws {MalformedError | LimitError | DiskFullError} */
+  async run(archive: AsyncIterable<Uint8Array>): Promise<MadeFlist & { chunkIds: Uint8Array<ArrayBuffer> }> {
+    for await (const bytes of decompress(this.#counted(archive))) {
+      this.#plainBytes += bytes.length
+      this.#checkSizes()
+      for (const event of this.#tar.push(bytes)) {
+        const wait = this.#take(event)
+        if (wait !== undefined) await wait
+      }
+    }
+    this.#tar.finish()
+    if (this.#tree.isEmpty) throw new MalformedError('tar', 'the tar archive is empty: it has no members')
+    this.#parts.slabs.flush()
+    await this.#parts.slabs.allIdentified()
+    return await this.#build()
+  }
+
+  async *#counted(archive: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const piece of archive) {
+      this.#archiveBytes += piece.length
+      yield piece
+    }
+  }
+
+  #checkSizes(): void {
+    const { maxPlainBytes, maxRatio, ratioFreeBytes } = this.#parts.limits
+    if (this.#plainBytes > maxPlainBytes) throw plainLimit(maxPlainBytes)
+    const counted = this.#plainBytes - this.#cutter.zeroBytes
+    if (counted > Math.max(ratioFreeBytes, maxRatio * this.#archiveBytes)) {
+      throw new LimitError('compression of an archive', maxRatio, 'to 1')
+    }
+  }
+
+  #take(event: TarEvent): Promise<void> | undefined {
+    switch (event.kind) {
+      case 'member':
+        return this.#member(event.member)
+      case 'bytes':
+        this.#readme.take(event.bytes)
+        return this.#content(event.bytes)
+      case 'hole':
+        this.#readme.takeHole(event.lengthBytes)
+        return this.#hole(event.lengthBytes)
+      case 'end':
+        return this.#endFile()
+    }
+  }
+
+  #member(member: TarMember): Promise<void> | undefined {
+    const entry = this.#tree.read(member)
+    this.#readme.member(entry)
+    if (entry.kind !== 'file') return this.#tree.add(entry)
+    this.#contentBytes += entry.sizeBytes
+    const { maxPlainBytes } = this.#parts.limits
+    if (this.#contentBytes > maxPlainBytes) throw plainLimit(maxPlainBytes)
+    this.#cutter.begin(entry.sizeBytes)
+    this.#file = entry
+    return undefined
+  }
+
+  #content(bytes: Uint8Array): Promise<void> | undefined {
+    const taken = this.#cutter.take(bytes)
+    if (taken === bytes.length) return undefined
+    return this.#cutter.room().then(() => this.#content(bytes.subarray(taken)))
+  }
+
+  #hole(lengthBytes: number): Promise<void> | undefined {
+    const taken = this.#cutter.takeHole(lengthBytes)
+    if (taken === lengthBytes) return undefined
+    return this.#cutter.room().then(() => this.#hole(lengthBytes - taken))
+  }
+
+  #endFile(): Promise<void> | undefined {
+    const file = this.#file
+    this.#file = undefined
+    return file === undefined ? undefined : this.#tree.add(file, this.#cutter.finish())
+  }
+
+  async #build(): Promise<MadeFlist & { chunkIds: Uint8Array<ArrayBuffer> }> {
+    const { temporaryDirectory, blocks } = this.#parts
+    const builder = new FlistBuilder({ temporaryDirectory })
+    try {
+      const build = new TreeBuild(this.#tree, blocks, builder)
+      await build.run()
+      const rows = new Map(await this.#parts.metadata())
+      const readme = this.#readme.metadata()
+      if (readme !== undefined) rows.set('readme', readme)
+      for (const [key, value] of [...rows].sort(([a], [b]) => (a < b ? -1 : 1)))
+        builder.setMetadata(key, value)
+      const { bytes } = builder.finish()
+      return { bytes, chunkIds: build.chunkIds(), counts: build.counts }
+    } finally {
+      builder.abort()
+    }
+  }
+}
+
+function plainLimit(maxPlainBytes: number): LimitError {
+  return new LimitError('plain size of an archive', maxPlainBytes, 'bytes')
+}

@@ -1,0 +1,74 @@
+import { MessageChannel, Worker } from 'node:worker_threads'
+import type { MessagePort } from 'node:worker_threads'
+import { LimitError, UnavailableError } from '../errors.ts'
+import type { EncodeAnswer, EncodeJob, IngestJob, SharedMemory } from './ingest-messages.ts'
+import { createSlabMemory } from './slab-memory.ts'
+import { unpackError } from './worker-errors.ts'
+
+/** Heap of the ingest worker: what its limits let in stays far below. */
+const MAX_HEAP_MIB = 768
+
+interface Waiter {
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
+/** Two threads and the memory they share with this one; they serve one upload after the other. */
+export class IngestLane {
+  /** A view of the shared memory. */
+  readonly bytes: Uint8Array
+  /** Rejects when a thread has ended that was not asked to. */
+  readonly broken: Promise<never>
+  readonly #ingest: Worker
+  readonly #encoder: Worker
+  /** Who waits for the encoder, in order. */
+  readonly #encoding: Waiter[] = []
+
+  constructor() {
+    const memory = createSlabMemory()
+    this.bytes = new Uint8Array(memory.buffer)
+    const workerData: SharedMemory = { memory }
+    const resourceLimits = { maxOldGenerationSizeMb: MAX_HEAP_MIB }
+    this.#ingest = new Worker(new URL('./ingest-worker.js', import.meta.url), { workerData, resourceLimits })
+    this.#encoder = new Worker(new URL('./encode-worker.js', import.meta.url), { workerData })
+    this.#encoder.on('message', (answer: EncodeAnswer) => this.#encoded(answer))
+    this.broken = new Promise((_resolve, reject) => {
+      for (const worker of [this.#ingest, this.#encoder]) {
+        worker.unref() // an idle lane keeps no process alive
+        worker.on('error', (error) => reject(threadError(error)))
+        worker.on('exit', () => reject(new UnavailableError('a thread of the upload has ended')))
+      }
+    })
+    this.broken.catch(() => {}) // of interest to an upload under way only
+  }
+
+  /** Hands the ingest worker an upload; answers this end of its port. */
+  begin(job: Omit<IngestJob, 'port'>): MessagePort {
+    const { port1, port2 } = new MessageChannel()
+    this.#ingest.postMessage({ ...job, port: port2 } satisfies IngestJob, [port2])
+    return port1
+  }
+
+  /** Encodes the jobs of a slab; calls are served in order. */
+  encode(job: EncodeJob): Promise<void> {
+    this.#encoder.postMessage(job)
+    return new Promise((resolve, reject) => this.#encoding.push({ resolve, reject }))
+  }
+
+  /** Ends the threads, whatever they do. */
+  async close(): Promise<void> {
+    await Promise.all([this.#ingest.terminate(), this.#encoder.terminate()])
+    for (const { reject } of this.#encoding.splice(0)) reject(new UnavailableError('the encoder has ended'))
+  }
+
+  #encoded(answer: EncodeAnswer): void {
+    const waiter = this.#encoding.shift()
+    if (answer === undefined) waiter?.resolve()
+    else waiter?.reject(unpackError(answer))
+  }
+}
+
+function threadError(error: Error & { code?: string }): Error {
+  if (error.code !== 'ERR_WORKER_OUT_OF_MEMORY') return error
+  return new LimitError('memory for the tree of an archive', MAX_HEAP_MIB, 'MiB', { cause: error })
+}

@@ -1,0 +1,145 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { UnavailableError } from '../errors.ts'
+import { CHUNK_ID_BYTES } from '../format/chunk.ts'
+import type { ChunkStore, KnownContent } from '../store/chunk-store.ts'
+import type { Lease, NewFlist } from '../store/flist-store.ts'
+import type { RowStore } from '../store/row-store.ts'
+import { Semaphore } from '../util/semaphore.ts'
+import type { AbortOptions } from '../util/units.ts'
+import type { FlistCounts } from './entry.ts'
+import { IngestLane } from './ingest-lane.ts'
+import { INGEST_LIMITS } from './ingest-limits.ts'
+import type { IngestLimits } from './ingest-limits.ts'
+import type { MadeFlist } from './ingest-messages.ts'
+import { clearRuns, RunRows } from './run-rows.ts'
+import { SlabStore } from './slab-store.ts'
+import { Upload } from './upload.ts'
+
+export interface IngestParts {
+  readonly chunks: ChunkStore
+  readonly known: KnownContent
+  readonly rows: RowStore
+  /** An existing folder; nothing is left in it. */
+  readonly temporaryDirectory: string
+}
+
+export interface IngestOptions {
+  readonly limits?: Partial<IngestLimits>
+  /** Archives taken in at once; more wait for their turn. */
+  readonly maxAtOnce?: number
+}
+
+export interface ArchiveOptions extends AbortOptions {
+  /** Holds the chunks until the flist is kept; the caller's to release. */
+  readonly lease: Lease
+  /** Rows of the flist's metadata table, asked for once the archive has ended. */
+  readonly metadata?: () => ReadonlyMap<string, string>
+}
+
+export interface IngestedFlist {
+  readonly flist: NewFlist
+  readonly counts: FlistCounts
+}
+
+const DEFAULT_AT_ONCE = 2
+/** Ids taken apart between two looks at other work. */
+const IDS_AT_A_TIME = 16_384
+
+/**
+ * Takes archives in: a stream of bytes becomes chunks, durable in the store, and a flist, in memory. Equal archives
+ * give equal flists. Inflating, parsing and hashing is the work of one thread, encoding that of another; this one
+ * only stores. Threads are started with the first upload and kept.
+ */
+export class Ingest {
+  readonly #parts: IngestParts
+  readonly #limits: IngestLimits
+  readonly #turns: Semaphore
+  readonly #idle: IngestLane[] = []
+  readonly #running = new Set<Promise<unknown>>()
+  readonly #stopping = new AbortController()
+
+  constructor(parts: IngestParts, { limits = {}, maxAtOnce = DEFAULT_AT_ONCE }: IngestOptions = {}) {
+    this.#parts = parts
+    this.#limits = { ...INGEST_LIMITS, ...limits }
+    this.#turns = new Semaphore(maxAtOnce)
+  }
+
+  /** Removes what a crash has left; before the first `run`. */
+  async start(): Promise<void> {
+    await clearRuns(this.#parts.rows)
+  }
+
+  /** Gives up what is under way, and ends the threads. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new UnavailableError('the node is stopping'))
+    await Promise.allSettled(this.#running)
+    await Promise.all(this.#idle.splice(0).map((lane) => lane.close()))
+  }
+
+  /**
+   * Chunks are durable when this resolves; when it rejects, all that is left is chunks that nothing names.
+   * @throws {MalformedError} naming what is wrong with the archive; {LimitError}; {DiskFullError}; and the reason of
+   * an aborted signal as it is.
+   */
+  async run(archive: AsyncIterable<Uint8Array>, options: ArchiveOptions): Promise<IngestedFlist> {
+    const signals = [this.#stopping.signal, ...(options.signal === undefined ? [] : [options.signal])]
+    const signal = AbortSignal.any(signals)
+    const run = this.#turns.run(() => this.#take(archive, { ...options, signal }), { signal })
+    this.#running.add(run)
+    try {
+      return await run
+    } finally {
+      this.#running.delete(run)
+    }
+  }
+
+  async #take(
+    archive: AsyncIterable<Uint8Array>,
+    options: ArchiveOptions & { signal: AbortSignal },
+  ): Promise<IngestedFlist> {
+    options.signal.throwIfAborted()
+    const temporaryDirectory = await mkdtemp(join(this.#parts.temporaryDirectory, 'ingest-'))
+    const runs = new RunRows(this.#parts.rows)
+    try {
+      return await asFlist(await this.#upload(archive, options, runs, temporaryDirectory))
+    } finally {
+      await rm(temporaryDirectory, { recursive: true, force: true })
+      await runs.clear()
+    }
+  }
+
+  async #upload(
+    archive: AsyncIterable<Uint8Array>,
+    { lease, metadata = () => new Map(), signal }: ArchiveOptions & { signal: AbortSignal },
+    runs: RunRows,
+    temporaryDirectory: string,
+  ): Promise<MadeFlist> {
+    const lane = this.#idle.pop() ?? new IngestLane()
+    const limits = this.#limits
+    const { chunks, known } = this.#parts
+    const slabs = new SlabStore({ lane, chunks, known, lease })
+    const port = lane.begin({ limits, temporaryDirectory })
+    const upload = new Upload({ port, slabs, runs, limits, metadata })
+    const giveUp = () => upload.fail(signal.reason)
+    signal.addEventListener('abort', giveUp, { once: true })
+    lane.broken.catch((error: unknown) => upload.fail(error))
+    try {
+      return await upload.run(archive)
+    } finally {
+      signal.removeEventListener('abort', giveUp)
+      if (upload.isWorkerIdle && !this.#stopping.signal.aborted) this.#idle.push(lane)
+      else await lane.close()
+    }
+  }
+}
+
+async function asFlist({ bytes, chunkIds, counts }: MadeFlist): Promise<IngestedFlist> {
+  const ids: Uint8Array[] = []
+  for (let at = 0; at < chunkIds.length; at += CHUNK_ID_BYTES) {
+    if (ids.length % IDS_AT_A_TIME === IDS_AT_A_TIME - 1) await nextTurn()
+    ids.push(chunkIds.subarray(at, at + CHUNK_ID_BYTES))
+  }
+  return { flist: { format: 'zflist', bytes, chunkIds: ids, files: counts.regular }, counts }
+}

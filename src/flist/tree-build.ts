@@ -1,0 +1,227 @@
+import { LimitError, MalformedError } from '../errors.ts'
+import { MAX_MESSAGE_BYTES } from '../format/capnp.ts'
+import { BLOCK_PAGES, DIRECTORY_SIZE_BYTES, directoryKey, encodeSpecial } from '../format/flist-v1.ts'
+import type { Inode, InodeContent } from '../format/flist-v1.ts'
+import type { ArchiveEntry } from './archive-entry.ts'
+import { isDirectory } from './archive-entry.ts'
+import type { ArchiveTree } from './archive-tree.ts'
+import type { BlockRange, BlockTable } from './block-table.ts'
+import { sortContents } from './build.ts'
+import type { FlistBuilder } from './build.ts'
+import type { FlistCounts } from './entry.ts'
+import { show } from './entry-name.ts'
+import { joinPath, pathBytes } from './member-path.ts'
+
+/** A lower bound of what an inode, and a block, take in a directory's row. */
+const INODE_BYTES = 48
+const BLOCK_REF_BYTES = 48
+
+/** Adds the tree of an archive to a flist, directory by directory, depth first. Ids of blocks must be known. */
+export class TreeBuild {
+  readonly #tree: ArchiveTree
+  readonly #blocks: BlockTable
+  readonly #builder: FlistBuilder
+  readonly #used: BlockRange[] = []
+  #targets: ReadonlyMap<string, readonly ArchiveEntry[]> = new Map()
+  #counts = { regular: 0, symlink: 0, directory: 0, special: 0, failure: 0, fullSize: 0 }
+
+  constructor(tree: ArchiveTree, blocks: BlockTable, builder: FlistBuilder) {
+    this.#tree = tree
+    this.#blocks = blocks
+    this.#builder = builder
+  }
+
+  get counts(): FlistCounts {
+    return this.#counts
+  }
+
+  /** Ids of the blocks in it, one behind the other. */
+  chunkIds(): Uint8Array<ArrayBuffer> {
+    return this.#blocks.idsOf(this.#used)
+  }
+
+  /** @throws {MalformedError | LimitError} for members that make no tree together. */
+  async run(): Promise<void> {
+    this.#targets = await collectTargets(this.#tree)
+    const folders = inFolders(this.#tree.sorted())
+    let next = await folders.next()
+    const stack: ArchiveEntry[] = [this.#tree.root]
+    for (let folder = stack.pop(); folder !== undefined; folder = stack.pop()) {
+      const path = joinPath(folder)
+      let contents: readonly ArchiveEntry[] = []
+      if (next.done !== true && next.value.parent === path) {
+        contents = this.#addFolder(folder, path, next.value.entries)
+        next = await folders.next()
+      } else this.#addFolder(folder, path, [])
+      stack.push(...contents.toReversed())
+    }
+    if (next.done !== true) throw new Error('entries without a folder')
+  }
+
+  /** Answers the folders in it, in order. */
+  #addFolder(folder: ArchiveEntry, path: string, entries: readonly ArchiveEntry[]): ArchiveEntry[] {
+    const resolved = entries.map((entry) => this.#resolve(entry))
+    const location = pathBytes(path)
+    this.#builder.addDirectory({
+      name: Buffer.from(folder.name, 'latin1'),
+      location,
+      parentKey: directoryKey(pathBytes(folder.name === '' ? '' : folder.parent)),
+      sizeBytes: DIRECTORY_SIZE_BYTES,
+      modifiedS: folder.modifiedS,
+      changedS: folder.modifiedS,
+      inodes: sortContents(resolved.map((entry) => this.#inode(entry))),
+      aclKey: this.#aclKey(folder),
+    })
+    return resolved.filter(isDirectory)
+  }
+
+  /** A hard link is what it names was, when the link was made. */
+  #resolve(entry: ArchiveEntry): ArchiveEntry {
+    return entry.kind === 'hardlink' ? resolveHardLink(entry, this.#targets) : entry
+  }
+
+  #inode(entry: ArchiveEntry): Inode {
+    return {
+      name: Buffer.from(entry.name, 'latin1'),
+      ...this.#content(entry),
+      aclKey: this.#aclKey(entry),
+      modifiedS: entry.modifiedS,
+      changedS: entry.modifiedS,
+    }
+  }
+
+  #content(entry: ArchiveEntry): { content: InodeContent; sizeBytes: number } {
+    switch (entry.kind) {
+      case 'directory':
+      case 'implied':
+        this.#counts.directory++
+        return {
+          content: { kind: 'directory', key: directoryKey(pathBytes(joinPath(entry))) },
+          sizeBytes: DIRECTORY_SIZE_BYTES,
+        }
+      case 'file':
+        return this.#file(entry)
+      case 'link':
+        this.#counts.symlink++
+        return {
+          content: { kind: 'link', target: Buffer.from(entry.target, 'latin1') },
+          sizeBytes: entry.target.length,
+        }
+      case 'char':
+      case 'block':
+      case 'fifo':
+        this.#counts.special++
+        return { content: encodeSpecial(entry.kind, entry.major, entry.minor), sizeBytes: 0 }
+      case 'hardlink':
+        throw new Error('a hard link that was not resolved')
+    }
+  }
+
+  #file(entry: ArchiveEntry): { content: InodeContent; sizeBytes: number } {
+    this.#counts.regular++
+    this.#counts.fullSize += entry.sizeBytes
+    if (entry.blockCount > 0) this.#used.push(entry)
+    const blocks = this.#blocks.blocks(entry)
+    return { content: { kind: 'file', blockPages: BLOCK_PAGES, blocks }, sizeBytes: entry.sizeBytes }
+  }
+
+  #aclKey({ mode, uid, gid, userName, groupName }: ArchiveEntry): string {
+    return this.#builder.addAcl({
+      mode,
+      uid,
+      gid,
+      userName: Buffer.from(userName, 'latin1'),
+      groupName: Buffer.from(groupName, 'latin1'),
+    })
+  }
+}
+
+type Versions = ReadonlyMap<string, readonly ArchiveEntry[]>
+
+/** Every version of what hard links name, by joined path, in order; hard links among them are resolved. */
+async function collectTargets(tree: ArchiveTree): Promise<Versions> {
+  const targets = new Map<string, ArchiveEntry[]>()
+  if (tree.hardLinkTargets.size === 0) return targets
+  const links: Array<{ link: ArchiveEntry; versions: ArchiveEntry[]; at: number }> = []
+  for await (const entries of tree.sorted()) {
+    for (const entry of entries) {
+      const path = joinPath(entry)
+      if (!tree.hardLinkTargets.has(path)) continue
+      let versions = targets.get(path)
+      if (versions === undefined) targets.set(path, (versions = []))
+      if (entry.kind === 'hardlink') links.push({ link: entry, versions, at: versions.length })
+      versions.push(entry)
+    }
+  }
+  links.sort((a, b) => a.link.order - b.link.order)
+  for (const { link, versions, at } of links) versions[at] = resolveHardLink(link, targets)
+  return targets
+}
+
+/** @throws {MalformedError} when no member before it has that name, or a directory has. */
+function resolveHardLink(link: ArchiveEntry, targets: Versions): ArchiveEntry {
+  const target = lastBefore(targets.get(link.target) ?? [], link.order)
+  if (target !== undefined && !isDirectory(target)) {
+    const { parent, name, order } = link
+    return { ...target, parent, name, order }
+  }
+  const reason = target === undefined ? 'there is no earlier member of that name' : 'that is a directory'
+  throw malformed(
+    `the hard link ${showPath(joinPath(link))} to ${showPath(link.target)} is refused: ${reason}`,
+  )
+}
+
+function lastBefore(versions: readonly ArchiveEntry[], order: number): ArchiveEntry | undefined {
+  let [low, high] = [0, versions.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((versions[middle]?.order ?? 0) < order) low = middle + 1
+    else high = middle
+  }
+  return versions[low - 1]
+}
+
+interface Folder {
+  readonly parent: string
+  /** By name, each once. */
+  readonly entries: ArchiveEntry[]
+}
+
+/** @throws {MalformedError | LimitError} for a folder that cannot be one. */
+async function* inFolders(sorted: AsyncIterable<readonly ArchiveEntry[]>): AsyncGenerator<Folder> {
+  let folder: Folder | undefined
+  let bytes = 0
+  for await (const entries of sorted) {
+    for (const entry of entries) {
+      if (folder?.parent !== entry.parent) {
+        if (folder !== undefined) yield folder
+        folder = { parent: entry.parent, entries: [] }
+        bytes = 0
+      }
+      bytes += INODE_BYTES + entry.blockCount * BLOCK_REF_BYTES
+      if (bytes > MAX_MESSAGE_BYTES) {
+        throw new LimitError(`directory ${showPath(entry.parent)}`, MAX_MESSAGE_BYTES, 'bytes')
+      }
+      const last = folder.entries.at(-1)
+      if (last?.name === entry.name) folder.entries[folder.entries.length - 1] = later(last, entry)
+      else folder.entries.push(entry)
+    }
+  }
+  if (folder !== undefined) yield folder
+}
+
+/** The last member of a name counts; an implied directory only where there is none. */
+function later(before: ArchiveEntry, after: ArchiveEntry): ArchiveEntry {
+  if (isDirectory(before) === isDirectory(after)) return after.kind === 'implied' ? before : after
+  throw malformed(
+    `the member ${showPath(joinPath(after))} is refused: it is a directory and something else in one archive`,
+  )
+}
+
+function showPath(path: string): string {
+  return show(pathBytes(path))
+}
+
+function malformed(message: string): MalformedError {
+  return new MalformedError('tar', message)
+}

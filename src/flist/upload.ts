@@ -1,0 +1,181 @@
+import type { MessagePort } from 'node:worker_threads'
+import { LimitError } from '../errors.ts'
+import { KIB } from '../util/units.ts'
+import type { IngestLimits } from './ingest-limits.ts'
+import type { FromIngest, MadeFlist, ToIngest } from './ingest-messages.ts'
+import type { RunRows } from './run-rows.ts'
+import type { SlabStore } from './slab-store.ts'
+import { WorkClock } from './work-clock.ts'
+import { unpackError } from './worker-errors.ts'
+
+/** Small pieces cost inflate a quarter more, and messages besides. */
+const PIECE_BYTES = 512 * KIB
+const PIECES = 4
+
+export interface UploadParts {
+  /** To the ingest worker, of this upload alone. */
+  readonly port: MessagePort
+  readonly slabs: SlabStore
+  readonly runs: RunRows
+  readonly limits: Pick<IngestLimits, 'maxArchiveBytes' | 'maxWorkMs'>
+  readonly metadata: () => ReadonlyMap<string, string>
+}
+
+/** One upload as the main thread sees it: bytes go to the ingest worker, slabs and questions come from it. */
+export class Upload {
+  readonly #parts: UploadParts
+  readonly #result: Promise<MadeFlist>
+  readonly #work = new Set<Promise<void>>()
+  readonly #clock: WorkClock
+  readonly #free: ArrayBuffer[] = []
+  #pieces = 0
+  #wake = () => {}
+  #hasEnded = false
+  #isWorkerIdle = false
+  #resolve: (made: MadeFlist) => void = () => {}
+  #reject: (error: unknown) => void = () => {}
+
+  constructor(parts: UploadParts) {
+    this.#parts = parts
+    this.#result = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+    this.#result.catch(() => {}) // told by `run`
+    const { maxWorkMs } = parts.limits
+    this.#clock = new WorkClock(maxWorkMs, () =>
+      this.fail(new LimitError('time for an archive', maxWorkMs / 1000, 's')),
+    )
+    parts.port.on('message', (message: FromIngest) => this.#receive(message))
+  }
+
+  /** True when the worker is through with this upload, for good or ill: it can take another. */
+  get isWorkerIdle(): boolean {
+    return this.#isWorkerIdle
+  }
+
+  /** Resolves when every chunk is durable. Nothing of it goes on when this has settled. */
+  async run(archive: AsyncIterable<Uint8Array>): Promise<MadeFlist> {
+    this.#pump(archive).catch((error: unknown) => this.fail(error))
+    try {
+      const made = await this.#result
+      await Promise.all(this.#work)
+      return made
+    } finally {
+      this.#clock.pause()
+      this.#hasEnded = true
+      this.#wake()
+      await Promise.allSettled(this.#work)
+      this.#parts.port.close()
+    }
+  }
+
+  fail(error: unknown): void {
+    this.#reject(error)
+  }
+
+  /** Sends the archive in large pieces, as many as the worker has room for. */
+  async #pump(archive: AsyncIterable<Uint8Array>): Promise<void> {
+    const { maxArchiveBytes } = this.#parts.limits
+    let piece = await this.#newPiece()
+    let filled = 0
+    let total = 0
+    for await (const bytes of this.#timed(archive)) {
+      total += bytes.length
+      if (total > maxArchiveBytes) throw new LimitError('archive', maxArchiveBytes, 'bytes')
+      for (let read = 0; read < bytes.length;) {
+        const part = bytes.subarray(read, read + PIECE_BYTES - filled)
+        piece.set(part, filled)
+        filled += part.length
+        read += part.length
+        if (filled < PIECE_BYTES) continue
+        this.#send({ type: 'piece', bytes: piece }, [piece.buffer])
+        piece = await this.#newPiece()
+        filled = 0
+        if (this.#hasEnded) return
+      }
+    }
+    if (filled > 0) this.#send({ type: 'piece', bytes: piece.subarray(0, filled) }, [piece.buffer])
+    this.#send({ type: 'end' })
+  }
+
+  /** The clock stands while the sender is waited for. */
+  async *#timed(archive: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    this.#clock.pause()
+    for await (const bytes of archive) {
+      if (this.#hasEnded) return
+      this.#clock.resume()
+      yield bytes
+      this.#clock.pause()
+    }
+    if (!this.#hasEnded) this.#clock.resume()
+  }
+
+  async #newPiece(): Promise<Uint8Array<ArrayBuffer>> {
+    while (this.#free.length === 0 && this.#pieces === PIECES && !this.#hasEnded) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+    const buffer = this.#free.pop()
+    if (buffer !== undefined) return new Uint8Array(buffer)
+    this.#pieces++
+    return new Uint8Array(PIECE_BYTES)
+  }
+
+  #receive(message: FromIngest): void {
+    switch (message.type) {
+      case 'taken':
+        this.#free.push(message.buffer)
+        return this.#wake()
+      case 'slab':
+        return this.#track(this.#takeSlab(message.slab, message.blocks))
+      case 'writeRun':
+        return this.#track(this.#writeRun(message.run, message.pages))
+      case 'readPage':
+        return this.#answer(() => ({ type: 'page', bytes: this.#parts.runs.read(message.run, message.page) }))
+      case 'needMetadata':
+        return this.#answer(() => ({ type: 'metadata', rows: [...this.#parts.metadata()] }))
+      case 'done':
+        this.#isWorkerIdle = true
+        return this.#resolve(message.made)
+      case 'failed':
+        this.#isWorkerIdle = true
+        return this.fail(unpackError(message.error))
+    }
+  }
+
+  #answer(answer: () => ToIngest): void {
+    try {
+      this.#send(answer())
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked = work.catch((error: unknown) => {
+      this.fail(error)
+      throw error
+    })
+    tracked.catch(() => {}) // `run` has it
+    this.#work.add(tracked)
+    tracked.finally(() => this.#work.delete(tracked)).catch(() => {})
+  }
+
+  async #takeSlab(slab: number, blocks: number): Promise<void> {
+    const store = await this.#parts.slabs.identify(slab, blocks)
+    this.#send({ type: 'identified', slab })
+    await store()
+    this.#send({ type: 'freed', slab })
+  }
+
+  async #writeRun(run: number, pages: readonly Uint8Array[]): Promise<void> {
+    await this.#parts.runs.write(run, pages)
+    this.#send({ type: 'runWritten' })
+  }
+
+  #send(message: ToIngest, transfer: ArrayBuffer[] = []): void {
+    this.#parts.port.postMessage(message, transfer)
+  }
+}
