@@ -3,7 +3,7 @@ import { unlink } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { publicChunkAddress } from './chunk-address.ts'
 import type { RunningNode } from './cli/serve.ts'
-import type { Config } from './config.ts'
+import type { Config, Limits } from './config.ts'
 import { dataFolder, prepareDataFolder, type DataFolder } from './data-folder.ts'
 import { HubError, UnavailableError } from './errors.ts'
 import { Ingest } from './flist/ingest.ts'
@@ -58,82 +58,15 @@ export async function openNode(config: Config, options: NodeOptions): Promise<Hu
 async function openParts(parts: Parts, config: Config, options: NodeOptions): Promise<HubNode> {
   const { log, clock = Date.now } = options
   const startedAtMs = clock()
-  const folder = dataFolder(config.data)
 
   // Listens first and answers 503: whoever comes early knows to come back.
-  const http = createHttpServer({
-    listen: options.isPublic ? config.http : [],
-    trustedProxies: config.trustedProxies,
-  })
-  await parts.open(
-    'http',
-    () => http,
-    (server) => server.stop(),
-  )
+  const http = await openHttp(parts, config, options)
   const httpAddresses = await listening('http', () => http.start())
-
-  const database = await parts.open(
-    'database',
-    () => openDatabase(folder.root, { minFreeBytes: config.minFreeBytes, clock }),
-    (opened) => opened.close(),
-  )
-  const { rows, chunks } = database
-  await prepareDataFolder(folder)
-  const controlSocket = await openControl(http, folder, options.isPublic)
-
-  const identity = await openIdentity(rows, { directory: folder.keys, clock })
-  const tokens = openTokens(config, identity, database, clock)
-  const admin = await tokens.ensureAdminToken(folder.tokenFile)
-  const repositories = await openRepositories({ rows, identity, clock })
-  const leases = new RowLeases(rows, clock)
-  const flists = new RowFlistStore(rows, chunks)
-
-  const inspector = await parts.open(
-    'inspector',
-    () =>
-      new FlistInspector({
-        temporaryDirectory: folder.temporary,
-        limits: { ...FLIST_LIMITS, maxFileBytes: config.limits.maxFlistBytes },
-      }),
-    (opened) => opened.stop(),
-  )
-  const ingest = await parts.open(
-    'ingest',
-    () => new Ingest({ chunks, known: chunks, rows, temporaryDirectory: folder.temporary }, config.limits),
-    (opened) => opened.stop(),
-  )
-  const resp = createRespServer(
-    { chunks, log, clock },
-    {
-      listen: config.resp,
-      password: config.respPassword,
-      readonly: config.readonly,
-      cacheBytes: config.chunkCacheBytes,
-    },
-  )
-  const jobs = await parts.open(
-    'jobs',
-    () => {
-      const collector = {
-        rows,
-        chunks,
-        flists,
-        leases,
-        clock,
-        onDeleted: (ids: readonly Uint8Array[]) => resp.forget(ids),
-      }
-      return new NodeJobs({ folder, database, flists, repositories, collector, log }, config)
-    },
-    (opened) => opened.stop(),
-  )
-  if (options.isPublic) {
-    await parts.open(
-      'chunk port',
-      () => listening('resp', () => resp.start()),
-      () => resp.stop(),
-    )
-    jobs.start()
-  }
+  const kept = await openKept(parts, config, http, options)
+  const { database, flists, repositories, identity, tokens, admin, folder, leases, controlSocket } = kept
+  const { chunks } = database
+  const { inspector, ingest, codec } = await openWorkers(parts, config, kept)
+  const { resp, jobs } = await openTraffic(parts, config, kept, options)
 
   const site = siteOptions(config, options, options.isPublic ? resp.addresses : config.resp, httpAddresses)
   const deps: HttpDeps = {
@@ -143,7 +76,7 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
     receiver: { receive: (id, bytes) => receiveChunk(chunks, id, bytes) },
     leases,
     inspector,
-    codec: await createChunkCodec(),
+    codec,
     isMember: ({ host, port }) => host === site.publicChunks?.host && port === site.publicChunks.port,
     ingest: (archive, run) => ingest.run(archive, run),
     tokens,
@@ -175,6 +108,118 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
     flists,
     stop: () => parts.close(),
   }
+}
+
+function openHttp(
+  parts: Parts,
+  { http, trustedProxies }: Config,
+  { isPublic }: NodeOptions,
+): Promise<HttpServer> {
+  const listen = isPublic ? http : []
+  return parts.open(
+    'http',
+    () => createHttpServer({ listen, trustedProxies }),
+    (server) => server.stop(),
+  )
+}
+
+/** What lies in the data folder, whose lock the database is. */
+async function openKept(
+  parts: Parts,
+  config: Config,
+  http: HttpServer,
+  { clock = Date.now, isPublic }: NodeOptions,
+) {
+  const folder = dataFolder(config.data)
+  const database = await parts.open(
+    'database',
+    () => openDatabase(folder.root, { minFreeBytes: config.minFreeBytes, clock }),
+    (opened) => opened.close(),
+  )
+  const { rows, chunks } = database
+  await prepareDataFolder(folder)
+  const controlSocket = await openControl(http, folder, isPublic)
+  const identity = await openIdentity(rows, { directory: folder.keys, clock })
+  const tokens = openTokens(config, identity, database, clock)
+  const admin = await tokens.ensureAdminToken(folder.tokenFile)
+  const repositories = await openRepositories({ rows, identity, clock })
+  const leases = new RowLeases(rows, clock)
+  const flists = new RowFlistStore(rows, chunks)
+  return { folder, database, controlSocket, identity, tokens, admin, repositories, leases, flists }
+}
+
+type Kept = Awaited<ReturnType<typeof openKept>>
+
+/** The threads that read and write flists. */
+async function openWorkers(parts: Parts, { limits }: Config, { folder, database: { rows, chunks } }: Kept) {
+  const temporaryDirectory = folder.temporary
+  const inspector = await parts.open(
+    'inspector',
+    () =>
+      new FlistInspector({
+        temporaryDirectory,
+        limits: { ...FLIST_LIMITS, maxFileBytes: limits.maxFlistBytes },
+      }),
+    (opened) => opened.stop(),
+  )
+  const ingest = await parts.open(
+    'ingest',
+    () => new Ingest({ chunks, known: chunks, rows, temporaryDirectory }, ingestOptions(limits)),
+    (opened) => opened.stop(),
+  )
+  await ingest.start()
+  return { inspector, ingest, codec: await createChunkCodec() }
+}
+
+function ingestOptions({
+  uploads,
+  maxUploadBytes,
+  maxPlainBytes,
+  maxRatio,
+  maxEntries,
+  maxDepth,
+  spillEntries,
+}: Limits) {
+  const limits = {
+    maxArchiveBytes: maxUploadBytes,
+    maxPlainBytes,
+    maxRatio,
+    maxEntries,
+    maxDepth,
+    maxEntriesInMemory: spillEntries,
+  }
+  return { maxAtOnce: uploads, limits }
+}
+
+/** The chunk port, and the jobs in the background; neither for a node that one command opened for itself. */
+async function openTraffic(
+  parts: Parts,
+  config: Config,
+  kept: Kept,
+  { log, clock = Date.now, isPublic }: NodeOptions,
+) {
+  const { folder, database, flists, repositories, leases } = kept
+  const { rows, chunks } = database
+  const { resp: listen, respPassword: password, readonly, chunkCacheBytes: cacheBytes } = config
+  const resp = createRespServer({ chunks, log, clock }, { listen, password, readonly, cacheBytes })
+  const forget = (ids: readonly Uint8Array[]) => resp.forget(ids)
+  const jobs = await parts.open(
+    'jobs',
+    () => {
+      const collector = { rows, chunks, flists, leases, clock, onDeleted: forget }
+      return new NodeJobs({ folder, database, flists, repositories, collector, log }, config)
+    },
+    (opened) => opened.stop(),
+  )
+  if (isPublic) {
+    await parts.open(
+      'chunk port',
+      () => listening('resp', () => resp.start()),
+      () => resp.stop(),
+    )
+    jobs.start()
+  }
+  return { resp, jobs }
 }
 
 /** The system's error of a port that is taken, as a sentence. */
