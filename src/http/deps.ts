@@ -79,8 +79,6 @@ export interface SiteOptions {
   readonly limits: {
     readonly maxUploadBytes: number
     readonly maxFlistBytes: number
-    /** Archives taken at once; more wait. */
-    readonly uploads: number
   }
   /** Memory for served flists, lists and dumps. */
   readonly cacheBytes: number

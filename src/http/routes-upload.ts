@@ -86,7 +86,7 @@ async function takeArchive(site: Site, call: Call, file: FormFile, lease: Lease)
   const name = checkName(archiveFlistName(file.filename, originalName(call)))
   const metadata = () => metadataOf(file.fields)
   const signal = call.signal()
-  const made = await site.uploads.run(() => site.ingest(file.body, { metadata, lease, signal }), { signal })
+  const made = await site.ingest(file.body, { metadata, lease, signal })
   return { name, flist: made.flist, response: fromUtf8(pythonJson(countsView(made.counts))) }
 }
 

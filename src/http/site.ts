@@ -1,5 +1,4 @@
 import type { Repositories } from '../repo/entry.ts'
-import { Semaphore } from '../util/semaphore.ts'
 import type { HttpDeps, SiteOptions } from './deps.ts'
 import { FlistViews } from './flist-views.ts'
 import { ServedFlists } from './served-flists.ts'
@@ -10,8 +9,6 @@ export interface Site extends HttpDeps {
   readonly options: SiteOptions
   readonly served: ServedFlists
   readonly views: FlistViews
-  /** Archives that are taken at once. */
-  readonly uploads: Semaphore
 }
 
 export function createSite(deps: HttpDeps, options: SiteOptions): Site {
@@ -20,6 +17,5 @@ export function createSite(deps: HttpDeps, options: SiteOptions): Site {
     options,
     served: new ServedFlists(deps.flists, deps.inspector, { ...options, cacheBytes: options.cacheBytes / 2 }),
     views: new FlistViews(deps.flists, deps.inspector, { ...options, cacheBytes: options.cacheBytes / 8 }),
-    uploads: new Semaphore(options.limits.uploads),
   }
 }

@@ -276,7 +276,7 @@ export const SITE: SiteOptions = {
   guestToken: 'guest.token.with.dots',
   usersMap: new Map([['official-apps', 'tfofficial.3bot']]),
   official: ['alice'],
-  limits: { maxUploadBytes: 1 << 20, maxFlistBytes: 1 << 16, uploads: 2 },
+  limits: { maxUploadBytes: 1 << 20, maxFlistBytes: 1 << 16 },
   cacheBytes: 1 << 20,
   version: '0.0.0',
   operatorName: 'root',
