@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { ConflictError, NotFoundError } from '../errors.ts'
 import { KIB } from '../util/units.ts'
-import type { NodeClient } from './client.ts'
+import { actingRepository } from './acting-repository.ts'
 import { UsageError, type Command, type CommandContext } from './command.ts'
 import { parseTarget } from './flist-reference.ts'
 import { printable, writeJson, type Output } from './output.ts'
@@ -24,7 +24,7 @@ export const put: Command = {
     const target = parseTarget(args[1] ?? '')
     const source = await openSource(args[0] ?? '', context)
     const node = await context.client()
-    const repository = target.repository ?? (await whoAmI(node))
+    const repository = await actingRepository(node, target.repository)
     const progress = new Progress(stderr, { label: 'put', unit: 'bytes', total: source.progressBytes })
     const form = {
       filename: `upload${source.suffix}`,
@@ -104,10 +104,4 @@ function headerName(name: string, suffix: string): string {
   if (/\p{Cc}/u.test(name)) throw new UsageError('a name holds no control characters')
   const bare = name.replace(suffix === '.fl' ? /\.fl(?:ist)?$/ : /\.flist$/, '')
   return Buffer.from(bare + suffix, 'utf8').toString('latin1')
-}
-
-/** The repository of whoever the token names; of the operator, Administrator. */
-async function whoAmI(node: NodeClient): Promise<string> {
-  const answer = (await node.call('GET', '/api/flist/me')) as { payload: { username: string } }
-  return answer.payload.username
 }

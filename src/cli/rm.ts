@@ -1,3 +1,4 @@
+import { actingRepository } from './acting-repository.ts'
 import type { Command } from './command.ts'
 import { parseReference } from './flist-reference.ts'
 import { writeJson } from './output.ts'
@@ -10,9 +11,10 @@ export const rm: Command = {
   takes: [1, 1],
   remote: true,
   async run({ args, options, client, stdout }) {
-    const { repository, name } = parseReference(args[0] ?? '')
+    const reference = parseReference(args[0] ?? '')
     const node = await client()
-    const answer = await node.call('DELETE', `/api/flist/me/${encodeURIComponent(name)}`, {
+    const repository = await actingRepository(node, reference.repository)
+    const answer = await node.call('DELETE', `/api/flist/me/${encodeURIComponent(reference.name)}`, {
       actingRepository: repository,
     })
     if (options.flag('json')) await writeJson(stdout, answer)

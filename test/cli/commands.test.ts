@@ -41,6 +41,14 @@ const zhub = (
 
 const TOKEN = { id: '00112233aabbccdd', user: 'alice', created: 1_700_000_000, expires: null }
 
+/** As the Administrator, who acts as whomever he names. */
+const ME: Readonly<Record<string, Answerer>> = {
+  'GET /api/flist/me': (asked, response) => {
+    const username = decodeURIComponent(String(asked.headers['active-user'] ?? 'Administrator'))
+    return json({ status: 'success', payload: { username } })(asked, response)
+  },
+}
+
 describe('zhub token', () => {
   it('prints a new token bare, or as one document', async () => {
     const routes = { 'POST /api/v1/tokens': json({ ...TOKEN, token: 'secret' }, 201) }
@@ -158,10 +166,13 @@ describe('zhub cat', () => {
 
 describe('zhub rm', () => {
   it('acts in the repository of the name', async () => {
-    const routes = { 'DELETE /api/flist/me/a.flist': json({ status: 'success' }) }
+    const routes = { ...ME, 'DELETE /api/flist/me/a.flist': json({ status: 'success' }) }
     const { code, text, asked } = await zhub(routes, ['rm', 'al ice/a.flist'])
     assert.deepEqual([code, text], [0, ''])
-    assert.equal(asked[0]?.headers['active-user'], 'al%20ice')
+    assert.deepEqual(
+      asked.map(({ headers }) => headers['active-user']),
+      ['al%20ice', 'al%20ice'],
+    )
   })
 })
 
@@ -231,7 +242,7 @@ describe('zhub backup and restore', () => {
 
 describe('zhub put', () => {
   const routes = {
-    'GET /api/flist/me': json({ status: 'success', payload: { username: 'Administrator' } }),
+    ...ME,
     'POST /api/flist/me/upload': json({ status: 'success', payload: { name: 'ü.flist', files: {} } }),
     'POST /api/flist/me/upload-flist': json({ status: 'success', payload: { name: 'ü.flist' } }),
   }
@@ -249,7 +260,7 @@ describe('zhub put', () => {
     await withFile('image.tar.gz', 'archive bytes', async (path) => {
       const { text, asked } = await zhub(routes, ['put', path, 'al ice/ü'])
       assert.equal(text, 'al ice/ü.flist\n')
-      const [upload] = asked
+      const upload = asked[1]
       assert.equal(upload?.headers['active-user'], 'al%20ice')
       assert.equal(Buffer.from(String(upload?.headers['x-original-name']), 'latin1').toString(), 'ü.tar')
       assert.equal(Number(upload?.headers['content-length']), upload?.body.length)
@@ -274,14 +285,26 @@ describe('zhub put', () => {
   it('sends an .flist as one', async () => {
     await withFile('x.flist', 'flist bytes', async (path) => {
       const { asked } = await zhub(routes, ['put', path, 'a/n.flist'])
-      assert.equal(asked[0]?.path, '/api/flist/me/upload-flist')
-      assert.equal(asked[0]?.headers['x-original-name'], 'n.flist')
+      assert.equal(asked[1]?.path, '/api/flist/me/upload-flist')
+      assert.equal(asked[1]?.headers['x-original-name'], 'n.flist')
     })
   })
 
   it('says which file is not there', async () => {
     const { code, errors } = await zhub(routes, ['put', '/no/such/file', 'x'])
     assert.deepEqual([code, errors], [3, 'zhub: no such file: /no/such/file\n'])
+  })
+
+  it('never writes to another repository than the one it was told', async () => {
+    const bob = { ...routes, 'GET /api/flist/me': json({ status: 'success', payload: { username: 'bob' } }) }
+    for (const words of [
+      ['put', '-', 'alice/x'],
+      ['rm', 'alice/x'],
+    ]) {
+      const { code, errors, asked } = await zhub(bob, words)
+      assert.deepEqual([code, asked.length], [4, 1])
+      assert.match(errors, /you are bob: the repository alice is not yours/)
+    }
   })
 
   it('tells the reason of a refused upload', async () => {
