@@ -33,14 +33,22 @@ export function unpackFlist(bytes: Uint8Array, limits: ContainerLimits = FLIST_L
 function gunzip(bytes: Uint8Array, limits: ContainerLimits): Uint8Array {
   // The tar around the database: its headers, padding and what else a stranger packed.
   const most = limits.maxDatabaseBytes + MIB
-  const maxOutputLength = Math.min(most, Math.max(RATIO_FREE_BYTES, MAX_RATIO * bytes.length))
+  const maxOutputLength = Math.min(most, mostPlainBytes(bytes))
   try {
     return gunzipSync(bytes, { maxOutputLength, chunkSize: MIB })
   } catch (cause) {
     if (cause instanceof RangeError && maxOutputLength === most) throw databaseLimit(limits)
-    if (cause instanceof RangeError) throw new LimitError('compression of a flist', MAX_RATIO, 'to 1')
+    if (cause instanceof RangeError) throw ratioLimit()
     throw malformed('the gzip stream is broken or cut off', { cause })
   }
+}
+
+function mostPlainBytes(compressed: Uint8Array): number {
+  return Math.max(RATIO_FREE_BYTES, MAX_RATIO * compressed.length)
+}
+
+function ratioLimit(): LimitError {
+  return new LimitError('compression of a flist', MAX_RATIO, 'to 1')
 }
 
 function databaseLimit(limits: ContainerLimits): LimitError {
@@ -99,7 +107,10 @@ const OWNED_BY_ROOT = {
 const FOLDER: TarEntry = { ...OWNED_BY_ROOT, path: EMPTY, kind: 'directory', mode: 0o40700, sizeBytes: 0 }
 const DATABASE = { ...OWNED_BY_ROOT, path: fromUtf8(`./${MEMBER}`), kind: 'file', mode: 0o100644 } as const
 
-/** The flist of a database: the same bytes on every Node version and processor, for the encoder is our own. */
+/**
+ * The flist of a database: the same bytes on every Node version and processor, for the encoder is our own.
+ * @throws {LimitError} for a database that compresses so well that no reader would believe it.
+ */
 export function packFlist(database: Uint8Array): Uint8Array {
   const tar = concat([
     encodeTarHeader(FOLDER),
@@ -111,5 +122,7 @@ export function packFlist(database: Uint8Array): Uint8Array {
   const trailer = Buffer.alloc(8)
   trailer.writeUInt32LE(crc32(asBuffer(tar)), 0)
   trailer.writeUInt32LE(tar.length % 2 ** 32, 4)
-  return concat([GZIP_HEADER, deflate(tar), trailer])
+  const bytes = concat([GZIP_HEADER, deflate(tar), trailer])
+  if (tar.length > mostPlainBytes(bytes)) throw ratioLimit()
+  return bytes
 }

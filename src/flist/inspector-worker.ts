@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { CorruptError, HubError, MalformedError } from '../errors.ts'
+import { CorruptError, DiskFullError, HubError, MalformedError } from '../errors.ts'
 import { createChunkCodec } from '../format/chunk-codec.ts'
 import type { FlistEntry } from './entry.ts'
 import { packFlist } from './container.ts'
@@ -29,9 +29,13 @@ function answer(question: Question): void {
   }
 }
 
-/** A stranger's bytes that break SQLite or exhaust us are malformed; our own part failing is our failure. */
+/** A stranger's bytes that break SQLite or exhaust us are malformed; a disk or a part of ours that fails is not. */
 function unexpected(question: Question, error: unknown): unknown {
-  if (question.kind === 'verify' || !(error instanceof Error) || 'errno' in error) return error
+  if (question.kind === 'verify' || !(error instanceof Error)) return error
+  if ('code' in error && error.code === 'ENOSPC') {
+    return new DiskFullError('no room to look into a flist', { cause: error })
+  }
+  if ('errno' in error) return error
   return new MalformedError('flist', `not a flist: reading it failed: ${error.message}`, { cause: error })
 }
 

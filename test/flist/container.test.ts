@@ -51,6 +51,10 @@ describe('packFlist', () => {
     assert.equal(String(tar.stderr), '')
   })
 
+  it('makes nothing that unpackFlist would not believe', () => {
+    assert.throws(() => packFlist(Buffer.alloc(70 * 2 ** 20)), /50 to 1/)
+  })
+
   it('is undone by unpackFlist', () => {
     assert.deepEqual(Buffer.from(unpackFlist(packFlist(database))), Buffer.from(database))
     assert.equal(unpackFlist(packFlist(new Uint8Array())).length, 0)
