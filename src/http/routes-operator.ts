@@ -9,8 +9,15 @@ const COUNT = { type: 'integer', minimum: 0 }
 
 /** What the node's owner does to it; each can tell its progress. */
 export function operatorRoutes({ operator }: Site): Route[] {
-  const fsck = (call: Call) => longAnswer(call, (options) => operator.fsck(options))
-  const scrub = (call: Call) => longAnswer(call, (options) => operator.scrub(options))
+  // A body that nobody reads would cut the connection in the middle of the answer.
+  const fsck = async (call: Call) => {
+    await readJsonObject(call.request, call.response)
+    return await longAnswer(call, (options) => operator.fsck(options))
+  }
+  const scrub = async (call: Call) => {
+    await readJsonObject(call.request, call.response)
+    return await longAnswer(call, (options) => operator.scrub(options))
+  }
 
   const collect = async (call: Call) => {
     const body = await readJsonObject(call.request, call.response)

@@ -66,7 +66,7 @@ describe('zhub serve', () => {
       child.stderr.on('data', (piece) => (stderr += String(piece)))
       for await (const piece of child.stdout) {
         stdout += String(piece)
-        if (stdout.includes('/api/flist/me/upload')) child.kill('SIGINT')
+        if (stdout.includes('/api/flist/me/upload') && !child.killed) child.kill('SIGINT')
       }
       if (child.exitCode === null) await once(child, 'exit')
       return { stdout, stderr, code: child.exitCode }
