@@ -6,7 +6,9 @@ import type { Output } from './output.ts'
 /** How often a terminal is drawn, and how often a log gets a line. */
 const DRAW_EVERY_MS = 100
 const LINE_EVERY_MS = 5 * SECOND_MS
-const BAR_CHARACTERS = 24
+const MAX_BAR_CHARACTERS = 24
+const MIN_BAR_CHARACTERS = 6
+const GAP = '  '
 
 export interface ProgressOptions {
   /** What is being done, one word: `upload`. */
@@ -70,16 +72,10 @@ export class Progress {
     const { isTerminal, columns } = this.#output
     if (now - this.#shownMs < (isTerminal ? DRAW_EVERY_MS : LINE_EVERY_MS)) return
     this.#shownMs = now
-    const text = progressText(
-      this.#label,
-      this.#unit,
-      this.#done,
-      this.#total,
-      now - this.#startedMs,
-      isTerminal,
-    )
+    const facts = progressFacts(this.#unit, this.#done, this.#total, now - this.#startedMs)
     this.#drawn = isTerminal
-    this.#write(isTerminal ? `\r${text.slice(0, columns - 1)}\u001b[K` : `${text}\n`)
+    if (isTerminal) this.#write(`\r${barLine(this.#label, facts, columns - 1)}\u001b[K`)
+    else this.#write([this.#label, ...facts.texts].join(GAP) + '\n')
   }
 
   /** Progress that nobody can read is no reason to stop the work. */
@@ -88,29 +84,35 @@ export class Progress {
   }
 }
 
-export function progressText(
-  label: string,
+export interface ProgressFacts {
+  /** 0…1, when the whole is known. */
+  readonly share: number | undefined
+  readonly texts: readonly string[]
+}
+
+export function progressFacts(
   unit: string,
   done: number,
   total: number | undefined,
   elapsedMs: number,
-  isTerminal: boolean,
-): string {
+): ProgressFacts {
   const perSecond = elapsedMs > 0 ? (done / elapsedMs) * SECOND_MS : 0
-  const parts = [label]
-  const isKnown = total !== undefined && total > 0
-  const share = isKnown ? Math.min(1, done / total) : 0
-  if (isKnown && isTerminal) parts.push(bar(share))
-  if (isKnown) parts.push(`${Math.floor(share * 100)}%`)
-  parts.push(amount(unit, done) + (isKnown ? ` of ${amount(unit, total)}` : ''))
-  if (unit === 'bytes') parts.push(`${formatSize(perSecond)}/s`)
-  if (isKnown && perSecond > 0 && done < total) parts.push(`${clock((total - done) / perSecond)} left`)
-  return parts.join('  ')
+  const rate = unit === 'bytes' ? [`${formatSize(perSecond)}/s`] : []
+  if (total === undefined || total <= 0) return { share: undefined, texts: [amount(unit, done), ...rate] }
+  const share = Math.min(1, done / total)
+  const texts = [`${Math.floor(share * 100)}%`, `${amount(unit, done)} of ${amount(unit, total)}`, ...rate]
+  if (perSecond > 0 && done < total) texts.push(`${clock((total - done) / perSecond)} left`)
+  return { share, texts }
 }
 
-function bar(share: number): string {
-  const full = Math.round(share * BAR_CHARACTERS)
-  return `[${'#'.repeat(full)}${'-'.repeat(BAR_CHARACTERS - full)}]`
+/** One line of at most `columns` characters; the bar has what the facts leave it. */
+export function barLine(label: string, { share, texts }: ProgressFacts, columns: number): string {
+  const bare = [label, ...texts].join(GAP)
+  const room = Math.min(MAX_BAR_CHARACTERS, columns - bare.length - GAP.length - 2)
+  if (share === undefined || room < MIN_BAR_CHARACTERS) return bare.slice(0, columns)
+  const full = Math.round(share * room)
+  const bar = `[${'#'.repeat(full)}${'-'.repeat(room - full)}]`
+  return [label, bar, ...texts].join(GAP)
 }
 
 function amount(unit: string, count: number): string {

@@ -45,7 +45,10 @@ describe('a folder packed', () => {
   it('is read by GNU tar as the same folder', async () => {
     const target = join(folder, 'by-tar')
     await mkdir(target)
-    execFileSync('tar', ['-xpf', '-', '-C', target], { input: await packed() })
+    execFileSync('tar', ['-xpf', '-', '-C', target], {
+      input: await packed(),
+      stdio: ['pipe', 'ignore', 'ignore'],
+    })
     assert.deepEqual(differences(readTree(source), readTree(target)), [])
   })
 

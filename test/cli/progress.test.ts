@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { StreamOutput } from '../../src/cli/output.ts'
-import { Progress, progressText } from '../../src/cli/progress.ts'
+import { barLine, Progress, progressFacts } from '../../src/cli/progress.ts'
 import { Collected } from './fake-node.ts'
 
 const NEVER = new AbortController().signal
@@ -48,8 +48,17 @@ describe('progress', () => {
   })
 
   it('never promises more than everything', () => {
-    assert.equal(progressText('x', 'bytes', 300, 200, 1000, false), 'x  100%  300 B of 200 B  300 B/s')
-    assert.equal(progressText('fsck', 'chunks', 7, undefined, 0, true), 'fsck  7 chunks')
-    assert.match(progressText('x', 'bytes', 1, 7201, 1000, false), /2:00:00 left$/)
+    assert.deepEqual(progressFacts('bytes', 300, 200, 1000).texts, ['100%', '300 B of 200 B', '300 B/s'])
+    assert.deepEqual(progressFacts('chunks', 7, undefined, 0).texts, ['7 chunks'])
+    assert.equal(progressFacts('bytes', 1, 7201, 1000).texts.at(-1), '2:00:00 left')
+  })
+
+  it('keeps to one line, whatever its width', () => {
+    const facts = progressFacts('bytes', 999 * 2 ** 20, 99 * 2 ** 30, 60_000)
+    for (const columns of [10, 40, 60, 79, 200]) {
+      assert.ok(barLine('extract', facts, columns).length <= columns, String(columns))
+    }
+    assert.match(barLine('extract', facts, 79), /\[[#-]{6,}\]/)
+    assert.doesNotMatch(barLine('extract', facts, 50), /\[/)
   })
 })
