@@ -78,15 +78,12 @@ export class SlabStore {
     return { blocks, fresh }
   }
 
-  /** Known content is held first and believed second: until then the collector may take it. */
+  /** Asked and held in one turn of this thread: the collector cannot come in between. */
   #lookUp(blocks: readonly Block[]): void {
     const { known, lease } = this.#parts
     const ids = known.known(blocks.map(({ key }) => key))
-    const found = blocks.filter((_, index) => ids[index] !== undefined)
-    if (found.length === 0) return
     lease.holdChunks(ids.filter((id) => id !== undefined))
-    const held = known.known(found.map(({ key }) => key))
-    for (const [index, block] of found.entries()) block.id = held[index]
+    for (const [index, block] of blocks.entries()) block.id = ids[index]
   }
 
   #chunk(block: Block, recordAt: number): Chunk {

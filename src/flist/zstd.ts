@@ -1,37 +1,80 @@
 import type { Transform } from 'node:stream'
 import * as zlib from 'node:zlib'
 import { Decompress } from 'fzstd'
-import { createXXHash64 } from 'hash-wasm'
 import { LimitError, MalformedError } from '../errors.ts'
+import { createXxHash64 } from '../format/xxhash64.ts'
 import { asBuffer, concat, EMPTY } from '../util/bytes.ts'
 import { MIB } from '../util/units.ts'
 import { throughStream } from './through-stream.ts'
 
 /** RFC 8878: what every decoder should support. Larger windows are made by `zstd --long` and `--ultra`. */
-const MAX_WINDOW_LOG = 23
-const MAX_WINDOW_BYTES = 2 ** MAX_WINDOW_LOG
+const MAX_WINDOW_BYTES = 8 * MIB
 
 /** Only newer Nodes have it. */
 interface ZlibWithZstd {
   readonly createZstdDecompress?: (options: object) => Transform
-  readonly constants: { readonly ZSTD_d_windowLogMax?: number }
 }
 
-/** Plain bytes of zstd frames: by node:zlib where it can (from Node 22.15 on), else in JavaScript, ten times slower. */
-export function unzstd(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const { createZstdDecompress, constants } = zlib as unknown as ZlibWithZstd
-  if (createZstdDecompress === undefined) return unzstdInJavaScript(source)
-  const params = { [constants.ZSTD_d_windowLogMax ?? 100]: MAX_WINDOW_LOG }
-  const stream = createZstdDecompress({ chunkSize: MIB, readableHighWaterMark: 4 * MIB, params })
-  return throughStream(source, stream, explain)
+/**
+ * Plain bytes of zstd frames: by node:zlib where it can (from Node 22.15 on), else in JavaScript, many times slower.
+ * Frames are taken apart here, for neither bounds windows, sees that one is cut off, and takes the next.
+ */
+export async function* unzstd(
+  source: AsyncIterable<Uint8Array>,
+  decode: FrameReader = hasNative() ? decodeByZlib : decodeInJavaScript,
+): AsyncGenerator<Uint8Array> {
+  const input = new ByteQueue(source)
+  while (await input.has(1)) {
+    const magic = asBuffer(await input.peek(4)).readUInt32LE(0)
+    if ((magic & 0xfffffff0) >>> 0 === SKIPPABLE_MAGIC) {
+      const head = asBuffer(await input.take(8))
+      await input.skip(head.readUInt32LE(4))
+    } else if (magic === FRAME_MAGIC) {
+      const header = parseFrameHeader(await input.peekUpTo(MAX_HEADER_BYTES))
+      yield* decode(frameParts(input, header), header.hasChecksum)
+    } else throw malformed('something else follows it')
+  }
+}
+
+interface FramePart {
+  readonly bytes: Uint8Array
+  readonly isLast: boolean
+}
+type FrameReader = (frame: AsyncIterable<FramePart>, hasChecksum: boolean) => AsyncIterable<Uint8Array>
+
+/** Header, then blocks, the last with the checksum. */
+async function* frameParts(
+  input: ByteQueue,
+  { headerBytes, hasChecksum }: FrameHeader,
+): AsyncGenerator<FramePart> {
+  yield { bytes: await input.take(headerBytes), isLast: false }
+  for (let isLast = false; !isLast;) {
+    const block = await takeBlock(input)
+    isLast = block.isLast
+    const trailer = isLast && hasChecksum ? await input.take(CHECKSUM_BYTES) : EMPTY
+    yield { bytes: concat([block.bytes, trailer]), isLast }
+  }
+}
+
+function hasNative(): boolean {
+  return (zlib as unknown as ZlibWithZstd).createZstdDecompress !== undefined
+}
+
+async function* decodeByZlib(frame: AsyncIterable<FramePart>): AsyncGenerator<Uint8Array> {
+  const { createZstdDecompress } = zlib as unknown as ZlibWithZstd
+  if (createZstdDecompress === undefined) throw new Error('this Node has no zstd')
+  const stream = createZstdDecompress({ chunkSize: MIB, readableHighWaterMark: 4 * MIB })
+  yield* throughStream(bytesOf(frame), stream, explain)
+}
+
+async function* bytesOf(frame: AsyncIterable<FramePart>): AsyncGenerator<Uint8Array> {
+  for await (const { bytes } of frame) yield bytes
 }
 
 function explain(cause: NodeJS.ErrnoException): unknown {
   const code = cause.code ?? ''
-  if (code === 'ZSTD_error_frameParameter_windowTooLarge') return windowLimit()
   if (code === 'Z_BUF_ERROR') return malformed('it is cut off', { cause })
-  if (code === 'ZSTD_error_checksum_wrong')
-    return malformed('it is damaged: its checksum does not fit', { cause })
+  if (code === 'ZSTD_error_checksum_wrong') return malformed(WRONG_CHECKSUM, { cause })
   return code.startsWith('ZSTD_error') ? malformed(`it is damaged: ${cause.message}`, { cause }) : cause
 }
 
@@ -40,41 +83,29 @@ const FRAME_MAGIC = 0xfd2fb528
 const SKIPPABLE_MAGIC = 0x184d2a50
 const MAX_HEADER_BYTES = 18
 const MAX_BLOCK_BYTES = 128 * 1024
+const CHECKSUM_BYTES = 4
 const RUN = 1
+const WRONG_CHECKSUM = 'it is damaged: its checksum does not fit'
 
-/** Frame by frame, block by block: fzstd neither bounds windows nor checks checksums. */
-export async function* unzstdInJavaScript(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const input = new ByteQueue(source)
-  while (await input.has(1)) {
-    const magic = asBuffer(await input.peek(4)).readUInt32LE(0)
-    if ((magic & 0xfffffff0) >>> 0 === SKIPPABLE_MAGIC) {
-      const head = asBuffer(await input.take(8))
-      await input.skip(head.readUInt32LE(4))
-    } else if (magic === FRAME_MAGIC) yield* readFrame(input)
-    else throw malformed('something else follows it')
-  }
-}
-
-async function* readFrame(input: ByteQueue): AsyncGenerator<Uint8Array> {
-  const { headerBytes, hasChecksum } = parseFrameHeader(await input.peekUpTo(MAX_HEADER_BYTES))
-  const hash = hasChecksum ? (await createXXHash64()).init() : undefined
+/** fzstd does not check checksums. */
+export async function* decodeInJavaScript(
+  frame: AsyncIterable<FramePart>,
+  hasChecksum: boolean,
+): AsyncGenerator<Uint8Array> {
+  const hash = hasChecksum ? await createXxHash64() : undefined
   const decoder = new FrameDecoder()
-  decoder.push(await input.take(headerBytes), false)
-  for (let isLast = false; !isLast;) {
-    const block = await takeBlock(input)
-    isLast = block.isLast
-    const trailer = isLast && hasChecksum ? await input.take(4) : EMPTY
-    for (const plain of decoder.push(concat([block.bytes, trailer]), isLast)) {
+  for await (const { bytes, isLast } of frame) {
+    for (const plain of decoder.push(bytes, isLast)) {
       hash?.update(plain)
       yield plain
     }
-    if (hash !== undefined && isLast && !isChecksum(hash.digest('binary'), trailer)) {
-      throw malformed('it is damaged: its checksum does not fit')
+    if (isLast && hash !== undefined && !isChecksum(hash.digest(), bytes.subarray(-CHECKSUM_BYTES))) {
+      throw malformed(WRONG_CHECKSUM)
     }
   }
 }
 
-async function takeBlock(input: ByteQueue): Promise<{ bytes: Uint8Array; isLast: boolean }> {
+async function takeBlock(input: ByteQueue): Promise<FramePart> {
   const head = asBuffer(await input.peek(3)).readUIntLE(0, 3)
   const size = head >>> 3
   if (size > MAX_BLOCK_BYTES) throw malformed('it is damaged: a block is too large')
@@ -99,11 +130,16 @@ class FrameDecoder {
 }
 
 /** The lower half of XXH64, little-endian. */
-function isChecksum(digest: Uint8Array, trailer: Uint8Array): boolean {
-  return asBuffer(digest).readUInt32BE(4) === asBuffer(trailer).readUInt32LE(0)
+function isChecksum(digest: bigint, trailer: Uint8Array): boolean {
+  return Number(digest & 0xffffffffn) === asBuffer(trailer).readUInt32LE(0)
 }
 
-function parseFrameHeader(start: Uint8Array): { headerBytes: number; hasChecksum: boolean } {
+interface FrameHeader {
+  readonly headerBytes: number
+  readonly hasChecksum: boolean
+}
+
+function parseFrameHeader(start: Uint8Array): FrameHeader {
   const bytes = asBuffer(start)
   const descriptor = start[4] ?? 0
   const isSingleSegment = (descriptor & 0x20) !== 0

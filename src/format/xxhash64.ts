@@ -1,0 +1,15 @@
+import { createXXHash64 } from 'hash-wasm'
+
+/** XXH64 of seed 0, over many updates: checksums of zstd frames (RFC 8878, 3.1.1). */
+export interface XxHash64 {
+  update(bytes: Uint8Array): void
+  digest(): bigint
+}
+
+export async function createXxHash64(): Promise<XxHash64> {
+  const state = (await createXXHash64()).init()
+  return {
+    update: (bytes) => void state.update(bytes),
+    digest: () => BigInt(`0x${state.digest('hex')}`),
+  }
+}
