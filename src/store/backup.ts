@@ -6,7 +6,7 @@ import type { AbortOptions } from '../util/units.ts'
 import { MIB } from '../util/units.ts'
 import { openLevel, type Database } from './database.ts'
 import { inStore } from './level-errors.ts'
-import type { ByteDatabase } from './level-row-store.ts'
+import { writeBatch, type ByteDatabase } from './level-batch.ts'
 import type { Iterator } from 'classic-level'
 
 const BATCH_BYTES = 8 * MIB
@@ -57,20 +57,23 @@ async function* copyRows(
   target: ByteDatabase,
   { signal }: AbortOptions,
 ): AsyncGenerator<number> {
-  let batch: Array<{ type: 'put'; key: Uint8Array; value: Uint8Array }> = []
+  let gathered: Array<[key: Uint8Array, value: Uint8Array]> = []
   let bytes = 0
   for (;;) {
     signal?.throwIfAborted()
     const rows = await inStore(() => source.nextv(16))
     for (const [key, value] of rows) {
-      batch.push({ type: 'put', key, value })
+      gathered.push([key, value])
       bytes += key.length + value.length
     }
-    if (rows.length > 0 && bytes < BATCH_BYTES && batch.length < BATCH_ROWS) continue
-    await inStore(() => target.batch(batch, { sync: true }))
+    if (rows.length > 0 && bytes < BATCH_BYTES && gathered.length < BATCH_ROWS) continue
+    const rowsToPut = gathered
+    await writeBatch(target, (batch) => {
+      for (const [key, value] of rowsToPut) batch.put(key, value)
+    })
     yield bytes
     if (rows.length === 0) return
-    batch = []
+    gathered = []
     bytes = 0
   }
 }

@@ -1,10 +1,8 @@
-import type { ClassicLevel } from 'classic-level'
 import { EMPTY, fromUtf8 } from '../util/bytes.ts'
 import type { AbortOptions } from '../util/units.ts'
+import { writeBatch, type ByteDatabase } from './level-batch.ts'
 import { inStore, storeError } from './level-errors.ts'
 import type { Row, RowChange, RowRange, RowStore, Space } from './row-store.ts'
-
-export type ByteDatabase = ClassicLevel<Uint8Array, Uint8Array>
 
 /** Rows a range reads at a step. */
 const ROWS_AT_ONCE = 512
@@ -79,12 +77,13 @@ export class LevelRowStore implements RowStore {
 
   #flush(changes: readonly RowChange[]): Promise<void> {
     this.#next = undefined
-    const batch = changes.map((change) =>
-      change.type === 'put'
-        ? { type: 'put' as const, key: this.#key(change.space, change.key), value: change.value }
-        : { type: 'del' as const, key: this.#key(change.space, change.key) },
-    )
-    return inStore(() => this.#database.batch(batch, { sync: true }))
+    return writeBatch(this.#database, (batch) => {
+      for (const change of changes) {
+        const key = this.#key(change.space, change.key)
+        if (change.type === 'put') batch.put(key, change.value)
+        else batch.del(key)
+      }
+    })
   }
 
   #prefix(space: Space): Uint8Array {

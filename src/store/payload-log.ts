@@ -5,7 +5,7 @@
 import { readU64be, u64be } from '../util/bytes.ts'
 import { Mutex } from '../util/mutex.ts'
 import { inStore, storeError } from './level-errors.ts'
-import type { ByteDatabase } from './level-row-store.ts'
+import { writeBatch, type ByteDatabase } from './level-batch.ts'
 
 export class PayloadLog {
   readonly #database: ByteDatabase
@@ -26,20 +26,17 @@ export class PayloadLog {
 
   /** Durable when it resolves. Bytes may be a view of shared memory: they are copied before this returns. */
   put(first: number, payloads: readonly Uint8Array[]): Promise<void> {
-    const batch = payloads.map((value, at) => ({
-      type: 'put' as const,
-      key: u64be(first + at),
-      value: owned(value),
-    }))
-    return inStore(() => this.#database.batch(batch, { sync: true }))
+    return writeBatch(this.#database, (batch) => {
+      for (const [at, payload] of payloads.entries()) batch.put(u64be(first + at), payload)
+    })
   }
 
   /** Drops payloads, and frees their space in the background. */
   async delete(numbers: readonly number[]): Promise<void> {
     if (numbers.length === 0) return
-    await inStore(() =>
-      this.#database.batch(numbers.map((number) => ({ type: 'del' as const, key: u64be(number) }))),
-    )
+    await writeBatch(this.#database, (batch) => {
+      for (const number of numbers) batch.del(u64be(number))
+    })
     this.#compact(...rangeOf(numbers))
   }
 
@@ -70,11 +67,6 @@ export class PayloadLog {
       })
       .catch(() => {}) // space is freed at the next one, or by LevelDB itself
   }
-}
-
-/** LevelDB's binding takes no views of shared memory. */
-function owned(bytes: Uint8Array): Uint8Array {
-  return bytes.buffer instanceof SharedArrayBuffer ? new Uint8Array(bytes) : bytes
 }
 
 /** Least and most: spreading a million arguments would overflow the stack. */
