@@ -111,7 +111,8 @@ const missingNames: Rule = (expected, { one, asked, model, actor }) => {
   const key = placeKey({ ...asked, repository: asked.repository ?? actor })
   const isRead = expected.status === 200 || expected.status === 206
   if (!isRead || model.follow(model.expected, key) !== undefined) return undefined
-  const number = departureOn(model, key) ?? 15
+  const number = departureOn(model, key) ?? danglingDeparture(model, key)
+  if (number === undefined) return undefined
   if (!['dump', 'light', 'metadata'].includes(asked.kind)) {
     return by(number, { status: 404, headers: new Map(), text: undefined, isError: false })
   }
@@ -134,6 +135,11 @@ const missingDeletes: Rule = (expected, { asked, model, actor }) => {
   const departure = departureOn(model, key)
   const isGone = !model.expected.has(key) && departure !== undefined
   return isGone ? by(departure, error(404, 'source not found')) : undefined
+}
+
+/** 15: what leads nowhere in the recorded state either is not found here. */
+function danglingDeparture(model: Model, key: PlaceKey): number | undefined {
+  return model.follow(model.recorded.things, key) === undefined ? 15 : undefined
 }
 
 /** The departure that a name, or what it leads to, differs by. */
@@ -173,15 +179,14 @@ const lists: Rule = (expected, { asked, model }) => {
 
 const LIST_KINDS: ReadonlySet<string> = new Set(['list', 'every-path', 'every-entry', 'repositories'])
 
-/** A folder of the original in which nothing can be here is no repository. */
+/** A folder of the original of which nothing can be here is no repository. */
 function isHere(model: Model, repository: string, numbers: Set<number>): boolean {
   if (model.hasRepository(repository)) return true
-  numbers.add(firstDepartureIn(model, repository) ?? 22)
+  const things = [...model.recorded.things.keys()].filter((key) => placeOf(key).repository === repository)
+  const departed = things.flatMap((key) => model.departures.get(key) ?? [])
+  if (departed.length < things.length) return true
+  for (const number of departed.length === 0 ? [22] : departed) numbers.add(number)
   return false
-}
-
-function firstDepartureIn(model: Model, repository: string): number | undefined {
-  return [...model.departures].find(([key]) => placeOf(key).repository === repository)?.[1]
 }
 
 function entriesHere(
@@ -193,9 +198,7 @@ function entriesHere(
   const kept = entries.filter(({ name, type }) => {
     if (type === 'tag')
       return [...model.expected.keys()].some((key) => key.startsWith(`${repository}/.tag-${name}/`))
-    if (model.expected.has(`${repository}/${name}`)) return true
-    numbers.add(model.departures.get(`${repository}/${name}`) ?? 22)
-    return false
+    return isShown(model, `${repository}/${name}`, numbers)
   })
   const named = new Set(kept.map(({ name }) => name))
   const more = additions(model, numbers, (place) => place.repository === repository)
@@ -206,24 +209,33 @@ function entriesHere(
 
 function pathsHere(model: Model, paths: readonly string[], numbers: Set<number>): string[] {
   const kept = paths.filter((path) => {
-    const [repository = '', name = ''] = path.split('/')
     const isTag =
-      name.startsWith('.tag-') && [...model.expected.keys()].some((key) => key.startsWith(`${path}/`))
-    if (isTag || model.expected.has(path)) return true
-    numbers.add(model.departures.get(`${repository}/${name}`) ?? 22)
-    return false
+      path.includes('/.tag-') && [...model.expected.keys()].some((key) => key.startsWith(`${path}/`))
+    return isTag || isShown(model, path, numbers)
   })
   const more = additions(model, numbers, () => true).map(({ repository, name }) => `${repository}/${name}`)
   return [...new Set([...kept, ...more])].sort(compare)
 }
 
-/** Files that are here and not in the recorded state. */
+/** False for what a departure, or being a stray (22), keeps out of the lists of this hub. */
+function isShown(model: Model, key: PlaceKey, numbers: Set<number>): boolean {
+  if (model.expected.has(key)) return true
+  const number = model.departures.get(key) ?? (model.recorded.strays.has(key) ? 22 : undefined)
+  if (number !== undefined) numbers.add(number)
+  return number === undefined
+}
+
+/** Files that a departure made here, and that the recorded state lacks. */
 function additions(model: Model, numbers: Set<number>, isAsked: (place: Place) => boolean): Place[] {
   const keys = [...model.expected.keys()].filter(
     (key) => !model.recorded.things.has(key) && isAsked(placeOf(key)),
   )
-  for (const key of keys) numbers.add(model.departures.get(key) ?? 0)
-  return keys.map(placeOf)
+  return keys.flatMap((key) => {
+    const number = model.departures.get(key)
+    if (number === undefined) return []
+    numbers.add(number)
+    return [placeOf(key)]
+  })
 }
 
 function diskName({ name, type }: ListEntry): string {
