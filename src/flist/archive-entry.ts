@@ -1,9 +1,8 @@
 import type { TarKind } from '../format/tar.ts'
-import type { BlockRange } from './block-table.ts'
 import type { MemberPath } from './member-path.ts'
 
 /** A member of an archive on its way into the tree. Texts hold one byte a character. */
-export interface ArchiveEntry extends MemberPath, BlockRange {
+export interface ArchiveEntry extends MemberPath {
   /** `implied`: a directory that something lies in, without a member of its own so far. */
   readonly kind: TarKind | 'implied'
   /** Place in the archive, from 1; 0 for implied directories. */
@@ -20,6 +19,9 @@ export interface ArchiveEntry extends MemberPath, BlockRange {
   readonly target: string
   readonly major: number
   readonly minor: number
+  /** Of a file's content in the BlockTable; known once it has all come. */
+  firstBlock: number
+  blockCount: number
 }
 
 /** In the order of directories, then names, then members of one name as they came. */
