@@ -78,7 +78,10 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
     inspector,
     codec,
     isMember: ({ host, port }) => host === site.publicChunks?.host && port === site.publicChunks.port,
-    ingest: (archive, run) => ingest.run(archive, run),
+    ingest: async (archive, run) => {
+      await database.space.require(0) // known content adds no chunk that would ask for room
+      return await ingest.run(archive, run)
+    },
     tokens,
     operator: jobs,
     status: statusOf({
