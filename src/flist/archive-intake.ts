@@ -72,8 +72,9 @@ export class ArchiveIntake {
   #checkSizes(): void {
     const { maxPlainBytes, maxRatio, ratioFreeBytes } = this.#parts.limits
     if (this.#plainBytes > maxPlainBytes) throw plainLimit(maxPlainBytes)
-    const counted = this.#plainBytes - this.#cutter.zeroBytes
-    if (counted > Math.max(ratioFreeBytes, maxRatio * this.#archiveBytes)) {
+    // The free bytes are free for good: a good file of 64 MiB and a little more is no bomb.
+    const counted = this.#plainBytes - this.#cutter.zeroBytes - ratioFreeBytes
+    if (counted > maxRatio * this.#archiveBytes) {
       throw new LimitError('compression of an archive', maxRatio, 'to 1')
     }
   }
