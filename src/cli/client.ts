@@ -65,7 +65,7 @@ export class HttpNodeClient implements NodeClient {
   }
 
   async call(method: string, path: string, options: CallOptions = {}): Promise<unknown> {
-    return readJson(await this.#send(method, path, options))
+    return readJson(await this.#send(method, path, options), this.#signal)
   }
 
   async stream(path: string, options: CallOptions = {}): Promise<ByteAnswer> {
@@ -79,7 +79,8 @@ export class HttpNodeClient implements NodeClient {
 
   async follow(path: string, json: unknown, onStep: (step: ProgressStep) => void): Promise<unknown> {
     const response = await this.#send('POST', path, { json }, { accept: 'application/x-ndjson' })
-    if (!/^application\/x-ndjson\b/.test(response.headers['content-type'] ?? '')) return readJson(response)
+    if (!/^application\/x-ndjson\b/.test(response.headers['content-type'] ?? ''))
+      return readJson(response, this.#signal)
     for await (const line of linesOf(bodyOf(response, this.#signal))) {
       const { progress, result, error } = parseLine(line)
       if (error !== undefined) throw failedProgress(error)
@@ -93,7 +94,7 @@ export class HttpNodeClient implements NodeClient {
     const { contentType, lengthBytes, body } = formBody(form)
     const headers: Record<string, string> = { 'content-type': contentType, ...form.headers }
     if (lengthBytes !== undefined) headers['content-length'] = String(lengthBytes)
-    return readJson(await this.#send('POST', path, options, headers, body))
+    return readJson(await this.#send('POST', path, options, headers, body), this.#signal)
   }
 
   async #send(
@@ -170,8 +171,8 @@ async function* bodyOf(response: Readable, signal: AbortSignal): AsyncGenerator<
   }
 }
 
-async function readJson(response: IncomingMessage): Promise<unknown> {
-  const bytes = await readUpTo(bodyOf(response, NEVER), MAX_JSON_BYTES)
+async function readJson(response: IncomingMessage, signal: AbortSignal): Promise<unknown> {
+  const bytes = await readUpTo(bodyOf(response, signal), MAX_JSON_BYTES)
   if (bytes === undefined) throw new LimitError('answer of the node', MAX_JSON_BYTES, 'bytes')
   try {
     return JSON.parse(bytes.toString('utf8')) as unknown
@@ -179,7 +180,6 @@ async function readJson(response: IncomingMessage): Promise<unknown> {
     throw new MalformedError('json', 'the node answered something that is no JSON: is this a hub?', { cause })
   }
 }
-const NEVER = new AbortController().signal
 
 /** `undefined` when there is more. */
 async function readUpTo(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer | undefined> {
