@@ -1,6 +1,12 @@
 /** Writes the generated parts of README.md between their markers. CI fails when the file changes by it. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { COMMANDS } from '../src/cli/commands.ts'
+import type { Command } from '../src/cli/command.ts'
+import type { Route } from '../src/http/call.ts'
+import type { HttpMetrics } from '../src/http/metrics.ts'
+import { routesOf } from '../src/http/routes.ts'
+import type { Site } from '../src/http/site.ts'
 import { environmentName, SETTINGS, type Setting } from '../src/settings.ts'
 
 const README = fileURLToPath(new URL('../../README.md', import.meta.url))
@@ -47,9 +53,42 @@ function markdownTable(head: readonly string[], rows: ReadonlyArray<readonly str
   return [line(head), `|${head.map(() => '---').join('|')}|`, ...rows.map(line)].join('\n')
 }
 
+export function commandsTable(commands: readonly Command[]): string {
+  const rows = commands.map(({ name, usage, options, summary }) => {
+    const untold = options.filter((option) => !usage.includes(`--${option.name}`))
+    const flags = untold.map(
+      (option) => `[--${option.name}${option.value === undefined ? '' : ` ${option.value}`}]`,
+    )
+    return [`\`zhub ${[name, usage, ...flags].filter((part) => part !== '').join(' ')}\``, summary]
+  })
+  return markdownTable(['command', 'what it does'], rows)
+}
+
+const ACCESS: Readonly<Record<Route['access'], string>> = { public: '', user: 'token', admin: 'admin token' }
+
+export function routesTable(routes: readonly Route[]): string {
+  const rows = routes.map(({ method, path, access, summary }) => {
+    return [`\`${method} ${path.replaceAll(/:(\w+)/g, '<$1>')}\``, ACCESS[access], summary]
+  })
+  return markdownTable(['route', 'needs', 'what it does'], rows)
+}
+
+/** Routes are described without being called, so they need no node behind them. */
+function describedRoutes(): readonly Route[] {
+  return routesOf({ options: {} } as Site, {} as HttpMetrics)
+}
+
 /** The README with every generated part made anew. */
 export function regenerate(readme: string): string {
-  return replaceGenerated(readme, 'settings', settingsTable(SETTINGS))
+  const parts = {
+    settings: settingsTable(SETTINGS),
+    commands: commandsTable(COMMANDS),
+    routes: routesTable(describedRoutes()),
+  }
+  return Object.entries(parts).reduce(
+    (text, [name, content]) => replaceGenerated(text, name, content),
+    readme,
+  )
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

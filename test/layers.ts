@@ -26,13 +26,9 @@ const STORE_PORTS: readonly string[] = [
 const HOME_OF: Readonly<Record<string, string>> = {
   'classic-level': 'store',
   'node-sqlite3-wasm': 'flist',
-  fflate: 'flist',
   fzstd: 'flist',
   'hash-wasm': 'format',
-  '@noble/hashes': 'format',
-  '@noble/ed25519': 'format',
   '@ipld/dag-cbor': 'format',
-  cborg: 'format',
   multiformats: 'format',
   fastify: 'http',
   '@fastify/busboy': 'http',
