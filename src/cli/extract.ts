@@ -3,7 +3,7 @@ import type { ByteAnswer, NodeClient } from './client.ts'
 import { UsageError, type Command, type CommandContext } from './command.ts'
 import { parseReference, referencePath } from './flist-reference.ts'
 import { FolderWriter, type LeftOut } from './folder-writer.ts'
-import { printable, writeJson } from './output.ts'
+import { counted, printable, writeJson } from './output.ts'
 import { Progress } from './progress.ts'
 import { readMembers } from './tar-members.ts'
 
@@ -85,15 +85,15 @@ async function toFolder(
   if (options.flag('json')) {
     await writeJson(stdout, { directory, files: writer.files, leftOut: writer.leftOut })
   } else if (stdout.isTerminal) {
-    await stdout.write(`${printable(directory)}: ${writer.files} files\n`)
+    await stdout.write(`${printable(directory)}: ${counted(writer.files, 'file')}\n`)
   }
 }
 
 function leftOutText({ owners, devices, specialModes }: LeftOut): string | undefined {
   const parts = [
-    owners > 0 ? `the owners of ${owners} files` : '',
-    devices > 0 ? `${devices} devices` : '',
-    specialModes > 0 ? `the setuid and setgid bits of ${specialModes} files of other owners` : '',
+    owners > 0 ? `the owners of ${counted(owners, 'file')}` : '',
+    devices > 0 ? counted(devices, 'device') : '',
+    specialModes > 0 ? `the setuid and setgid bits of ${counted(specialModes, 'file')} of other owners` : '',
   ].filter((part) => part !== '')
   return parts.length === 0 ? undefined : parts.join(', ')
 }

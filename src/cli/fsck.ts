@@ -1,5 +1,5 @@
 import type { Command } from './command.ts'
-import { printable, writeJson } from './output.ts'
+import { counted, printable, writeJson } from './output.ts'
 import { Progress } from './progress.ts'
 
 interface Report {
@@ -29,9 +29,9 @@ export const fsck: Command = {
 
 function reportText({ ok, checked, problems }: Report): string {
   const lines = problems.map(({ kind, id, detail }) => printable(`${kind}  ${id}  ${detail}`))
-  const found = ok ? 'no problems' : `${problems.length} problems`
-  lines.push(
-    `checked ${checked.chunks} chunks, ${checked.flists} flists, ${checked.ops} operations: ${found}`,
-  )
+  const found = ok ? 'no problems' : counted(problems.length, 'problem')
+  const { chunks, flists, ops } = checked
+  const all = [counted(chunks, 'chunk'), counted(flists, 'flist'), counted(ops, 'operation')].join(', ')
+  lines.push(`checked ${all}: ${found}`)
   return lines.join('\n') + '\n'
 }

@@ -1,6 +1,6 @@
 import { formatSize } from '../util/parse.ts'
 import type { Command } from './command.ts'
-import { writeJson } from './output.ts'
+import { counted, writeJson } from './output.ts'
 import { Progress } from './progress.ts'
 
 interface Collected {
@@ -39,7 +39,7 @@ export const gc: Command = {
     const { chunks, bytes } = report
     const verb = dryRun ? 'would free' : 'freed'
     if (options.flag('json')) await writeJson(stdout, report)
-    else await stdout.write(`${verb} ${chunks} chunks, ${bytes} bytes (${formatSize(bytes)})\n`)
+    else await stdout.write(`${verb} ${counted(chunks, 'chunk')}, ${bytes} bytes (${formatSize(bytes)})\n`)
     return 0
   },
 }

@@ -97,3 +97,8 @@ export function formatTime(unixS: number | null | undefined, otherwise = '-'): s
     .replace('T', ' ')
     .replace(/\.000Z$/, 'Z')
 }
+
+/** `1 file`, `2 files`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
