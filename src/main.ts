@@ -7,7 +7,7 @@ import { serve } from './cli/serve.ts'
 import type { ExitCode } from './cli/command.ts'
 import { loadConfig, type Config, type Flags } from './config.ts'
 import { dataFolder } from './data-folder.ts'
-import { openNode } from './node.ts'
+import type { openNode } from './node.ts'
 import { restoreDataFolder } from './restore.ts'
 import { SETTINGS } from './settings.ts'
 import { createLogger, SILENT, type Logger } from './util/logger.ts'
@@ -50,7 +50,7 @@ function serveNode(settings: Settings, json: boolean): Promise<ExitCode> {
   return serve({
     open: () => {
       const config = configOf(settings)
-      return openNode(config, { version, log: loggerOf(config), isPublic: true })
+      return startNode(config, { version, log: loggerOf(config), isPublic: true })
     },
     json,
     version,
@@ -58,6 +58,12 @@ function serveNode(settings: Settings, json: boolean): Promise<ExitCode> {
     write: (text) => void process.stdout.write(text),
     writeError: (text) => void process.stderr.write(text),
   })
+}
+
+/** Loaded when it is needed: most commands ask a running node, and are done before all of this would be read. */
+async function startNode(...given: Parameters<typeof openNode>): ReturnType<typeof openNode> {
+  const { openNode: open } = await import('./node.ts')
+  return open(...given)
 }
 
 function loggerOf({ log, logFormat }: Config): Logger {
@@ -68,7 +74,7 @@ function loggerOf({ log, logFormat }: Config): Logger {
 async function openForCommand(config: Config): Promise<OpenNode> {
   const { controlSocket } = dataFolder(config.data)
   if (await answers(controlSocket)) return { address: { socketPath: controlSocket }, close: async () => {} }
-  const node = await openNode(config, { version, log: SILENT, isPublic: false })
+  const node = await startNode(config, { version, log: SILENT, isPublic: false })
   return { address: { socketPath: node.controlSocket }, close: () => node.stop() }
 }
 

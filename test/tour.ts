@@ -43,13 +43,18 @@ export async function runTour(
 
 /** What differs from run to run, made equal: times, digests, tokens, free ports, temporary folders. */
 export function maskVolatile(text: string): string {
-  return text
-    .replace(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?Z/g, 'TIME')
-    .replace(/[A-Za-z0-9_-]{100,}={0,2}/g, 'TOKEN')
-    .replace(/\b[0-9a-f]{16,64}\b/g, 'HEX')
-    .replace(/\b1[0-9]{9}\b/g, 'SECONDS')
-    .replace(/127\.0\.0\.1:\d+/g, 'ADDRESS')
-    .replace(/"port": \d+/g, '"port": PORT')
-    .replace(/\/tmp\/[\w./-]+/g, 'FOLDER')
-    .trimEnd()
+  return (
+    text
+      .replace(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?Z/g, 'TIME')
+      .replace(/[A-Za-z0-9_-]{100,}={0,2}/g, 'TOKEN')
+      .replace(/\b[0-9a-f]{16,64}\b/g, 'HEX')
+      .replace(/\b1[0-9]{9}\b/g, 'SECONDS')
+      .replace(/127\.0\.0\.1:\d+/g, 'ADDRESS')
+      .replace(/"port": \d+/g, '"port": PORT')
+      // An flist is served with the port in it, so its size depends on the port's digits.
+      .replace(/"size": \d+(?=, "updated")/g, '"size": BYTES')
+      .replace(/^served .*bytes\)/gm, 'served BYTES')
+      .replace(/\/tmp\/[\w./-]+/g, 'FOLDER')
+      .trimEnd()
+  )
 }
