@@ -26,8 +26,11 @@ const OPTIONS = {
   compression: false,
   writeBufferSize: 16 * MIB,
   maxFileSize: 64 * MIB,
-  cacheSize: 32 * MIB,
 } as const
+
+/** Rows are read again and again; a payload that is, stands in the cache of the chunk port. */
+const INDEX_CACHE_BYTES = 32 * MIB
+const PAYLOAD_CACHE_BYTES = 4 * MIB
 
 export interface Database {
   readonly rows: RowStore
@@ -54,12 +57,12 @@ export async function openDatabase(
   { minFreeBytes, clock }: DatabaseOptions,
 ): Promise<Database> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
-  const index = await openLevel(join(folder, 'index'))
+  const index = await openLevel(join(folder, 'index'), INDEX_CACHE_BYTES)
   let log: ByteDatabase | undefined
   try {
     const rows = new LevelRowStore(index)
     await checkFormat(rows)
-    log = await openLevel(join(folder, 'chunks'))
+    log = await openLevel(join(folder, 'chunks'), PAYLOAD_CACHE_BYTES)
     const payloads = new PayloadLog(log)
     const space = new FreeSpace(folder, minFreeBytes)
     const chunks = await LevelChunkStore.open({ payloads, rows, space, clock })
@@ -78,9 +81,9 @@ async function closeAll(payloads: PayloadLog, levels: Database['levels']): Promi
   await levels.index.close()
 }
 
-export async function openLevel(location: string): Promise<ByteDatabase> {
+export async function openLevel(location: string, cacheSize = PAYLOAD_CACHE_BYTES): Promise<ByteDatabase> {
   await mkdir(location, { recursive: true, mode: 0o700 })
-  const level: ByteDatabase = new ClassicLevel<Uint8Array, Uint8Array>(location, OPTIONS)
+  const level: ByteDatabase = new ClassicLevel<Uint8Array, Uint8Array>(location, { ...OPTIONS, cacheSize })
   await inStore(() => level.open())
   return level
 }
