@@ -139,7 +139,8 @@ class ChunkRun {
         if (id.length !== idBytes) continue
         const isReferenced = await references.names(id, this.#numbers)
         if (!isReferenced) await this.#consider(id, info)
-        onProgress?.(++this.#done, this.#total)
+        this.#done++
+        onProgress?.(this.#done, this.#total)
       }
       await this.#flush()
       if (this.#options.dryRun !== true) await rows.write(references.stale)

@@ -74,7 +74,8 @@ async function checkChunks(
     } catch (error) {
       report({ kind: 'chunk-row', id: toHex(id), detail: messageOf(error) })
     }
-    onProgress?.(++done, total)
+    done++
+    onProgress?.(done, total)
     if (done % 16 === 0) await breathe()
   }
   for await (const number of payloads.numbers()) {

@@ -162,7 +162,7 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
       if (known !== undefined && !equalBytes(known.sha256, sha256)) {
         throw new CorruptError(toHex(chunk.id), `two different chunks have the id ${toHex(chunk.id)}`)
       }
-      if (known === undefined) fresh.set(key, { chunk, sha256: sha256.slice() })
+      if (known === undefined) fresh.set(key, { chunk, sha256: Uint8Array.from(sha256) })
       else if (row !== undefined) changes.push(...this.#refresh(chunk.id, row, chunk.plainKey))
       else if (before !== undefined && 'done' in before) waits.add(before.done)
     }

@@ -21,7 +21,8 @@ export class MemoryChunkStore implements ChunkStore, KnownContent {
   }
 
   read(id: Uint8Array): Uint8Array | undefined {
-    return this.#held.get(toLatin1(id))?.bytes.slice()
+    const held = this.#held.get(toLatin1(id))
+    return held && Uint8Array.from(held.bytes)
   }
 
   info(id: Uint8Array): ChunkInfo | undefined {
@@ -50,10 +51,10 @@ export class MemoryChunkStore implements ChunkStore, KnownContent {
       throw new CorruptError(toHex(id), `two different chunks have the id ${toHex(id)}`)
     }
     return {
-      id: id.slice(),
-      bytes: before?.bytes ?? bytes.slice(),
+      id: Uint8Array.from(id),
+      bytes: before?.bytes ?? Uint8Array.from(bytes),
       lengthBytes: bytes.length,
-      sha256: sha256.slice(),
+      sha256: Uint8Array.from(sha256),
       usedAtS: this.#nowS(),
       plainKey: before?.plainKey ?? (plainKey && toLatin1(plainKey)),
     }
