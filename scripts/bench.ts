@@ -8,7 +8,6 @@ const BENCHMARKS: Readonly<Record<string, string>> = {
   http: 'bench-http.js',
   resp: 'bench-resp.js',
   start: 'bench-resp-start.js',
-  store: 'bench-store.js',
 }
 
 const wanted = process.argv.slice(2)
