@@ -54,6 +54,8 @@ export function maskVolatile(text: string): string {
       // An flist is served with the port in it, so its size depends on the port's digits.
       .replace(/"size": \d+(?=, "updated")/g, '"size": BYTES')
       .replace(/^served .*bytes\)/gm, 'served BYTES')
+      // The folder of the tour was made just now, and its flist holds the times.
+      .replace(/\d+ bytes \([\d.]+ KiB\)/g, 'BYTES')
       .replace(/\/tmp\/[\w./-]+/g, 'FOLDER')
       .trimEnd()
   )

@@ -20,9 +20,23 @@ export interface OpenStore extends Database {
   reopen(): Promise<OpenStore>
 }
 
+const deferred = new WeakMap<AfterTest, Array<() => Promise<void>>>()
+
+/** Runs after the test, last first: the runner's own hooks go first to last. */
+function defer(t: AfterTest, work: () => Promise<void>): void {
+  const works = deferred.get(t) ?? []
+  if (!deferred.has(t)) {
+    deferred.set(t, works)
+    t.after(async () => {
+      for (const one of works.reverse()) await one()
+    })
+  }
+  works.push(work)
+}
+
 export async function temporaryFolder(t: AfterTest): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'zhub-store-'))
-  t.after(() => rm(folder, { recursive: true, force: true }))
+  defer(t, () => rm(folder, { recursive: true, force: true }))
   return folder
 }
 
@@ -41,7 +55,7 @@ export async function openStore(
     if (isOpen) await database.close()
     isOpen = false
   }
-  t.after(close)
+  defer(t, close)
   return {
     ...database,
     folder: where,
