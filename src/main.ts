@@ -30,7 +30,10 @@ const program: Program = {
   signal: stopping.signal,
   open: (settings) => openForCommand(configOf(settings)),
   offline: (settings) => ({
-    data: configOf(settings).data,
+    // Read when asked for: serve tells a setting that is refused in its own way.
+    get data() {
+      return configOf(settings).data
+    },
     serve: (json) => serveNode(settings, json),
     restore: (backup) => restoreDataFolder(backup, configOf(settings).data, stopping.signal),
   }),

@@ -104,6 +104,9 @@ describe('zhub serve', () => {
       await node.stop()
     }
     assert.match((await zhub(['serve'], { ZHUB_COLOUR: 'red' })).stderr, /ZHUB_COLOUR/)
+    const unknown = await zhub(['serve', '--json'], { ZHUB_COLOUR: 'red' })
+    assert.equal((JSON.parse(unknown.stdout) as { error: { code: string } }).error.code, 'HUB_INVALID_INPUT')
+    assert.equal(unknown.code, 1)
     const open = await zhub(['serve'], { ZHUB_AUTH: 'off', ZHUB_HTTP: '0.0.0.0:0' })
     assert.deepEqual([open.code, open.stdout], [1, ''])
     assert.match(open.stderr, /auth/)
