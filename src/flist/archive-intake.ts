@@ -1,4 +1,5 @@
 import { LimitError, MalformedError } from '../errors.ts'
+import type { PartsHash } from '../format/blake2b.ts'
 import type { ArchiveEntry } from './archive-entry.ts'
 import { ArchiveTree } from './archive-tree.ts'
 import { BlockCutter } from './block-cutter.ts'
@@ -17,6 +18,8 @@ import { TreeBuild } from './tree-build.ts'
 export interface IntakeParts {
   readonly slabs: SlabFiller
   readonly blocks: BlockTable
+  /** For blocks, of this thread alone. */
+  readonly hash: PartsHash
   readonly runs: RunStore
   /** Rows of the flist's metadata table, asked for once the archive has ended. */
   readonly metadata: () => Promise<ReadonlyArray<readonly [key: string, value: string]>>
@@ -37,10 +40,10 @@ export class ArchiveIntake {
   #file: ArchiveEntry | undefined
 
   constructor(parts: IntakeParts) {
-    const { limits, runs, slabs, blocks } = parts
+    const { limits, runs, slabs, blocks, hash } = parts
     this.#parts = parts
     this.#tree = new ArchiveTree(limits, runs)
-    this.#cutter = new BlockCutter(slabs, blocks)
+    this.#cutter = new BlockCutter(slabs, blocks, hash)
     this.#tar = new TarReader(limits)
     this.#readme = new Readme(limits.maxReadmeBytes)
   }

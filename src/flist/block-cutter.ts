@@ -1,29 +1,34 @@
 import { blake2b128 } from '../format/blake2b.ts'
+import type { PartsHash } from '../format/blake2b.ts'
 import { BLOCK_BYTES } from '../format/chunk.ts'
 import type { BlockRange, BlockTable } from './block-table.ts'
 import type { SlabFiller } from './slab-filler.ts'
 
 const ZEROS = new Uint8Array(BLOCK_BYTES)
 
-/** Cuts files into blocks: copies them into slabs and hashes each when it is whole. */
+/** Cuts files into blocks: copies them into slabs, and hashes the parts while they are in the processor's cache. */
 export class BlockCutter {
   readonly #slabs: SlabFiller
   readonly #table: BlockTable
+  readonly #hash: PartsHash
   #firstBlock = 0
   /** Of the file, from the start of the current block on. */
   #leftBytes = 0
   #address: number | undefined
   #blockBytes = 0
   #filledBytes = 0
+  /** Nothing but zeros so far, so the hash has not begun. */
+  #isZero = true
   /** Of the current block: what was read, not a hole. */
   #readBytes = 0
   #zeroBytes = 0
   /** Where a whole block of zeros stands: disk images are full of them. */
   #zeroSlot: number | undefined
 
-  constructor(slabs: SlabFiller, table: BlockTable) {
+  constructor(slabs: SlabFiller, table: BlockTable, hash: PartsHash) {
     this.#slabs = slabs
     this.#table = table
+    this.#hash = hash
   }
 
   /** Bytes read so far that were blocks of zeros. */
@@ -43,11 +48,12 @@ export class BlockCutter {
     while (taken < bytes.length) {
       const at = this.#place()
       if (at === undefined) break
-      const length = Math.min(bytes.length - taken, this.#blockBytes - this.#filledBytes)
-      this.#slabs.bytes.set(bytes.subarray(taken, taken + length), at)
-      taken += length
-      this.#readBytes += length
-      this.#advance(length)
+      const room = this.#blockBytes - this.#filledBytes
+      const part = bytes.length - taken <= room && taken === 0 ? bytes : bytes.subarray(taken, taken + room)
+      this.#add(part, at)
+      this.#readBytes += part.length
+      taken += part.length
+      this.#closeIfWhole()
     }
     return taken
   }
@@ -63,9 +69,9 @@ export class BlockCutter {
       const at = this.#place()
       if (at === undefined) break
       const length = Math.min(lengthBytes - taken, this.#blockBytes - this.#filledBytes)
-      this.#slabs.bytes.fill(0, at, at + length)
+      this.#add(ZEROS.subarray(0, length), at)
       taken += length
-      this.#advance(length)
+      this.#closeIfWhole()
     }
     return taken
   }
@@ -87,37 +93,47 @@ export class BlockCutter {
       this.#blockBytes = blockBytes
       this.#filledBytes = 0
       this.#readBytes = 0
+      this.#isZero = true
     }
     return this.#address === undefined ? undefined : this.#address + this.#filledBytes
   }
 
-  #advance(length: number): void {
-    this.#filledBytes += length
-    if (this.#filledBytes === this.#blockBytes) this.#close()
+  #add(part: Uint8Array, at: number): void {
+    if (this.#isZero && !isZeros(part)) {
+      this.#isZero = false
+      this.#hash.begin()
+      if (this.#filledBytes > 0) this.#hash.add(ZEROS.subarray(0, this.#filledBytes))
+    }
+    if (!this.#isZero) this.#hash.add(part)
+    this.#slabs.bytes.set(part, at)
+    this.#filledBytes += part.length
   }
 
-  #close(): void {
-    const from = this.#address ?? 0
-    const plain = this.#slabs.bytes.subarray(from, from + this.#blockBytes)
-    const isZero = plain[0] === 0 && Buffer.compare(plain, ZEROS.subarray(0, plain.length)) === 0
-    if (isZero) this.#zeroBytes += this.#readBytes
-    const isZeroBlock = isZero && plain.length === BLOCK_BYTES
-    let slot = isZeroBlock ? this.#zeroSlot : undefined
-    slot ??= this.#slabs.add(plain.length, blake2b128(plain))
-    if (isZeroBlock) this.#zeroSlot = slot
-    this.#endBlock(slot, plain.length)
+  #closeIfWhole(): void {
+    if (this.#filledBytes < this.#blockBytes) return
+    if (this.#isZero) this.#zeroBytes += this.#readBytes
+    this.#table.addRow(this.#isZero ? this.#addZeros() : this.#slabs.add(this.#blockBytes, this.#hash.end()))
+    this.#leftBytes -= this.#blockBytes
+    this.#address = undefined
+  }
+
+  /** Answers the slot of a block of zeros; whole ones have one together. */
+  #addZeros(): number {
+    const length = this.#blockBytes
+    if (length < BLOCK_BYTES) return this.#slabs.add(length, blake2b128(ZEROS.subarray(0, length)))
+    this.#zeroSlot ??= this.#slabs.add(length, blake2b128(ZEROS))
+    return this.#zeroSlot
   }
 
   #skipZeroBlock(lengthBytes: number): boolean {
     if (this.#zeroSlot === undefined || this.#address !== undefined) return false
     if (lengthBytes < BLOCK_BYTES || this.#leftBytes < BLOCK_BYTES) return false
-    this.#endBlock(this.#zeroSlot, BLOCK_BYTES)
+    this.#table.addRow(this.#zeroSlot)
+    this.#leftBytes -= BLOCK_BYTES
     return true
   }
+}
 
-  #endBlock(slot: number, lengthBytes: number): void {
-    this.#table.addRow(slot)
-    this.#leftBytes -= lengthBytes
-    this.#address = undefined
-  }
+function isZeros(bytes: Uint8Array): boolean {
+  return bytes[0] === 0 && Buffer.compare(bytes, ZEROS.subarray(0, bytes.length)) === 0
 }

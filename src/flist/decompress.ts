@@ -1,14 +1,8 @@
 import { createGunzip } from 'node:zlib'
 import { MalformedError } from '../errors.ts'
 import { concat, EMPTY, toLatin1 } from '../util/bytes.ts'
-import { MIB } from '../util/units.ts'
-import { throughStream } from './through-stream.ts'
+import { STREAM_OPTIONS, throughStream } from './through-stream.ts'
 import { unzstd } from './zstd.ts'
-
-/** 16 KiB, the default, take three times as long. */
-const OUTPUT_BYTES = 1 * MIB
-/** What zlib may have ready while the reader works. */
-const READ_AHEAD_BYTES = 4 * MIB
 
 /** Enough to know an archive by. */
 const MAGIC_BYTES = 512
@@ -31,7 +25,8 @@ const REFUSED: ReadonlyArray<readonly [name: string, magic: string]> = [
 
 /**
  * The tar stream in an archive: gzip (of any number of members), zstd, or the tar itself; its first bytes decide.
- * The source is read to its end. Its pieces are free again when the next one is asked for.
+ * The source is read to its end. Its pieces are free again
+ * when the next one is asked for, and so are those that are yielded.
  * @throws {MalformedError} naming the format when it is another, when it is empty, cut off or damaged.
  */
 export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -79,8 +74,7 @@ async function* startingWith(
 }
 
 function gunzip(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const options = { chunkSize: OUTPUT_BYTES, readableHighWaterMark: READ_AHEAD_BYTES }
-  return throughStream(source, createGunzip(options), gzipError)
+  return throughStream(source, createGunzip(STREAM_OPTIONS), gzipError)
 }
 
 /** What zlib says, in words that help who packed the archive. */

@@ -7,6 +7,8 @@ import { unpackError } from './worker-errors.ts'
 
 /** Heap of the ingest worker: what its limits let in stays far below. */
 const MAX_HEAP_MIB = 768
+/** V8 would let garbage grow to 48 MiB in each thread. */
+const MAX_YOUNG_MIB = 12
 
 interface Waiter {
   readonly resolve: () => void
@@ -17,6 +19,8 @@ interface Waiter {
 export class IngestLane {
   /** A view of the shared memory. */
   readonly bytes: Uint8Array
+  /** Of each slab, the encoded blocks in memory of this thread alone. */
+  readonly outputs: Uint8Array[] = []
   /** Rejects when a thread has ended that was not asked to. */
   readonly broken: Promise<never>
   readonly #ingest: Worker
@@ -28,9 +32,14 @@ export class IngestLane {
     const memory = createSlabMemory()
     this.bytes = new Uint8Array(memory.buffer)
     const workerData: SharedMemory = { memory }
-    const resourceLimits = { maxOldGenerationSizeMb: MAX_HEAP_MIB }
-    this.#ingest = new Worker(new URL('./ingest-worker.js', import.meta.url), { workerData, resourceLimits })
-    this.#encoder = new Worker(new URL('./encode-worker.js', import.meta.url), { workerData })
+    this.#ingest = new Worker(new URL('./ingest-worker.js', import.meta.url), {
+      workerData,
+      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB, maxYoungGenerationSizeMb: MAX_YOUNG_MIB },
+    })
+    this.#encoder = new Worker(new URL('./encode-worker.js', import.meta.url), {
+      workerData,
+      resourceLimits: { maxYoungGenerationSizeMb: MAX_YOUNG_MIB },
+    })
     this.#encoder.on('message', (answer: EncodeAnswer) => this.#encoded(answer))
     this.broken = new Promise((_resolve, reject) => {
       for (const worker of [this.#ingest, this.#encoder]) {

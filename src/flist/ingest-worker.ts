@@ -1,6 +1,7 @@
 /** Thread: makes flists of archives, one upload after the other. Blocks leave it in slabs, the rest in messages. */
 import { parentPort, workerData } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
+import { createPartsHash128 } from '../format/blake2b.ts'
 import { ArchiveIntake } from './archive-intake.ts'
 import { BlockTable } from './block-table.ts'
 import type { FromIngest, IngestJob, SharedMemory, ToIngest } from './ingest-messages.ts'
@@ -10,6 +11,7 @@ import { packError } from './worker-errors.ts'
 
 if (parentPort === null) throw new Error('this is a worker')
 const { memory } = workerData as SharedMemory
+const hash = await createPartsHash128()
 
 parentPort.on('message', (job: IngestJob) => void run(job))
 
@@ -36,7 +38,7 @@ async function run({ port, limits, temporaryDirectory }: IngestJob): Promise<voi
     return (await answers.next('metadata')).rows
   }
   try {
-    const intake = new ArchiveIntake({ slabs, blocks, runs, metadata, temporaryDirectory, limits })
+    const intake = new ArchiveIntake({ slabs, blocks, hash, runs, metadata, temporaryDirectory, limits })
     const made = await intake.run(pieces)
     send({ type: 'done', made }, [made.chunkIds.buffer])
   } catch (error) {

@@ -50,7 +50,7 @@ const IDS_AT_A_TIME = 16_384
 /**
  * Takes archives in: a stream of bytes becomes chunks, durable in the store, and a flist, in memory. Equal archives
  * give equal flists. Inflating, parsing and hashing is the work of one thread, encoding that of another; this one
- * only stores. Threads are started with the first upload and kept.
+ * only stores. Threads are kept from upload to upload.
  */
 export class Ingest {
   readonly #parts: IngestParts
@@ -66,9 +66,10 @@ export class Ingest {
     this.#turns = new Semaphore(maxAtOnce)
   }
 
-  /** Removes what a crash has left; before the first `run`. */
+  /** Removes what a crash has left, and starts the first threads; before the first `run`. */
   async start(): Promise<void> {
     await clearRuns(this.#parts.rows)
+    this.#idle.push(new IngestLane())
   }
 
   /** Gives up what is under way, and ends the threads. */

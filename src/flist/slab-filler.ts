@@ -40,10 +40,11 @@ export class SlabFiller {
   add(lengthBytes: number, key: Uint8Array): number {
     const slab = this.#current
     if (slab === undefined) throw new Error('no slab is open')
-    const { plainAt, recordsAt } = slabPlace(slab)
+    const { plainAt, recordsAt, idsAt } = slabPlace(slab)
     const slots = this.#slots[slab] ?? []
     const recordAt = recordsAt + slots.length * SLAB_RECORD_BYTES
     writeSlabBlock(this.bytes, recordAt, { address: plainAt + this.#plainBytes, length: lengthBytes, key })
+    this.bytes.set(key, idsAt + slots.length * CHUNK_ID_BYTES)
     const slot = this.#table.addSlot(key)
     slots.push(slot)
     this.#plainBytes += lengthBytes

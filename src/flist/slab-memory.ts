@@ -8,10 +8,10 @@ import { MIB } from '../util/units.ts'
  * and what becomes of them. A slab belongs to one thread at a time; messages hand it over:
  * ingest worker (fills) → main (looks up) → encode worker → main (stores) → ingest worker.
  */
-export const SLABS = 4
-/** Eight blocks of full size: XXTEA takes four at a time. */
-export const SLAB_PLAIN_BYTES = 4 * MIB
-export const SLAB_BLOCKS = 2048
+export const SLABS = 5
+/** Four blocks of full size: so many XXTEA takes at a time. */
+export const SLAB_PLAIN_BYTES = 2 * MIB
+export const SLAB_BLOCKS = 1024
 
 export interface SlabPlace {
   /** Plain bytes, one block after the other. */
@@ -20,7 +20,7 @@ export interface SlabPlace {
   readonly recordsAt: number
   /** Copies of the records of blocks that are to be encoded. */
   readonly jobsAt: number
-  /** One chunk id a block, once it is known. */
+  /** For each block 16 bytes: its key, and once that is known, the id of its chunk. */
   readonly idsAt: number
   /** Encoded blocks. */
   readonly outputAt: number
@@ -32,8 +32,8 @@ const FIRST_AT = align(SCRATCH_AT + SLAB_SCRATCH_BYTES)
 const RECORDS_BYTES = align(SLAB_BLOCKS * SLAB_RECORD_BYTES)
 const IDS_BYTES = align(SLAB_BLOCKS * CHUNK_ID_BYTES)
 const PLAIN_BYTES = align(SLAB_PLAIN_BYTES + SPARE_BYTES)
-const OUTPUT_BYTES = align(slabOutputBytes(SLAB_PLAIN_BYTES, SLAB_BLOCKS))
-const SLAB_BYTES = 2 * RECORDS_BYTES + IDS_BYTES + PLAIN_BYTES + OUTPUT_BYTES
+export const SLAB_OUTPUT_BYTES = align(slabOutputBytes(SLAB_PLAIN_BYTES, SLAB_BLOCKS))
+const SLAB_BYTES = 2 * RECORDS_BYTES + IDS_BYTES + PLAIN_BYTES + SLAB_OUTPUT_BYTES
 
 export function createSlabMemory(): WebAssembly.Memory {
   return createCodecMemory(FIRST_AT + SLABS * SLAB_BYTES)

@@ -2,12 +2,12 @@ import { CHUNK_ID_BYTES } from '../format/chunk.ts'
 import { readSlabBlock, SLAB_RECORD_BYTES } from '../format/slab-encoder.ts'
 import type { Chunk, ChunkStore, KnownContent } from '../store/chunk-store.ts'
 import type { Lease } from '../store/flist-store.ts'
-import { toLatin1 } from '../util/bytes.ts'
+import { EMPTY, toLatin1 } from '../util/bytes.ts'
 import type { IngestLane } from './ingest-lane.ts'
-import { slabPlace } from './slab-memory.ts'
+import { SLAB_OUTPUT_BYTES, slabPlace } from './slab-memory.ts'
 
 export interface SlabStoreParts {
-  readonly lane: Pick<IngestLane, 'bytes' | 'encode'>
+  readonly lane: Pick<IngestLane, 'bytes' | 'outputs' | 'encode'>
   readonly chunks: ChunkStore
   readonly known: KnownContent
   readonly lease: Lease
@@ -19,6 +19,12 @@ interface Block {
   readonly text: string
   /** Missing until it is encoded. */
   id: Uint8Array | undefined
+}
+
+interface Output {
+  readonly bytes: Uint8Array
+  /** Where these bytes stand in the shared memory. */
+  readonly outputAt: number
 }
 
 /** The main thread's part of a slab: known blocks are looked up, the others encoded and stored. */
@@ -36,7 +42,7 @@ export class SlabStore {
   async identify(slab: number, count: number): Promise<() => Promise<void>> {
     const { idsAt, recordsAt, jobsAt } = slabPlace(slab)
     const { bytes } = this.#parts.lane
-    const { blocks, fresh } = this.#sort(recordsAt, count)
+    const { blocks, fresh } = this.#sort(idsAt, count)
     for (const [job, { index }] of fresh.entries()) {
       const from = recordsAt + index * SLAB_RECORD_BYTES
       bytes.copyWithin(jobsAt + job * SLAB_RECORD_BYTES, from, from + SLAB_RECORD_BYTES)
@@ -44,7 +50,8 @@ export class SlabStore {
     if (fresh.length > 0) this.#encoding = this.#parts.lane.encode({ slab, blocks: fresh.length })
     await this.#encoding // also for the ids of blocks that an earlier slab has brought
 
-    const chunks = fresh.map(({ block }, job) => this.#chunk(block, jobsAt + job * SLAB_RECORD_BYTES))
+    const output = this.#copyOutput(slab, fresh.length)
+    const chunks = fresh.map(({ block }, job) => this.#chunk(block, jobsAt + job * SLAB_RECORD_BYTES, output))
     for (const [index, { id }] of blocks.entries()) {
       if (id === undefined) throw new Error('a block without an id')
       bytes.set(id, idsAt + index * CHUNK_ID_BYTES)
@@ -57,12 +64,13 @@ export class SlabStore {
   }
 
   /** Every block of a slab, and those that are to be encoded. */
-  #sort(recordsAt: number, count: number) {
+  #sort(keysAt: number, count: number) {
     const here = new Map<string, Block>()
     const asked: Array<{ block: Block; index: number }> = []
     const blocks: Block[] = []
     for (let index = 0; index < count; index++) {
-      const { key } = readSlabBlock(this.#parts.lane.bytes, recordsAt + index * SLAB_RECORD_BYTES)
+      const at = keysAt + index * CHUNK_ID_BYTES
+      const key = this.#parts.lane.bytes.slice(at, at + CHUNK_ID_BYTES)
       const text = toLatin1(key)
       let block = this.#underWay.get(text) ?? here.get(text)
       if (block === undefined) {
@@ -86,11 +94,22 @@ export class SlabStore {
     for (const [index, block] of blocks.entries()) block.id = ids[index]
   }
 
-  #chunk(block: Block, recordAt: number): Chunk {
-    const { bytes } = this.#parts.lane
-    const { id, address, length, sha256 } = readSlabBlock(bytes, recordAt)
+  /** Stored bytes out of the shared memory, which LevelDB does not take, into memory that is used again and again. */
+  #copyOutput(slab: number, jobs: number): Output {
+    const { outputAt, jobsAt } = slabPlace(slab)
+    const { bytes, outputs } = this.#parts.lane
+    if (jobs === 0) return { bytes: EMPTY, outputAt }
+    const last = readSlabBlock(bytes, jobsAt + (jobs - 1) * SLAB_RECORD_BYTES)
+    const copy = (outputs[slab] ??= new Uint8Array(SLAB_OUTPUT_BYTES))
+    copy.set(bytes.subarray(outputAt, last.address + last.length))
+    return { bytes: copy, outputAt }
+  }
+
+  #chunk(block: Block, recordAt: number, { bytes, outputAt }: Output): Chunk {
+    const { id, address, length, sha256 } = readSlabBlock(this.#parts.lane.bytes, recordAt)
     block.id = id
-    return { id, bytes: bytes.subarray(address, address + length), sha256, plainKey: block.key }
+    const from = address - outputAt
+    return { id, bytes: bytes.subarray(from, from + length), sha256, plainKey: block.key }
   }
 
   async #store(chunks: readonly Chunk[], blocks: readonly Block[]): Promise<void> {

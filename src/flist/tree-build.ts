@@ -22,6 +22,7 @@ export class TreeBuild {
   readonly #blocks: BlockTable
   readonly #builder: FlistBuilder
   readonly #used: BlockRange[] = []
+  readonly #aclKeys = new Map<string, string>()
   #targets: ReadonlyMap<string, readonly ArchiveEntry[]> = new Map()
   #counts = { regular: 0, symlink: 0, directory: 0, special: 0, failure: 0, fullSize: 0 }
 
@@ -126,13 +127,14 @@ export class TreeBuild {
   }
 
   #aclKey({ mode, uid, gid, userName, groupName }: ArchiveEntry): string {
-    return this.#builder.addAcl({
-      mode,
-      uid,
-      gid,
-      userName: Buffer.from(userName, 'latin1'),
-      groupName: Buffer.from(groupName, 'latin1'),
-    })
+    const identity = `${mode},${uid},${gid},${userName}\0${groupName}`
+    let key = this.#aclKeys.get(identity)
+    if (key === undefined) {
+      const names = { userName: Buffer.from(userName, 'latin1'), groupName: Buffer.from(groupName, 'latin1') }
+      key = this.#builder.addAcl({ mode, uid, gid, ...names })
+      this.#aclKeys.set(identity, key)
+    }
+    return key
   }
 }
 

@@ -5,7 +5,7 @@ import { LimitError, MalformedError } from '../errors.ts'
 import { createXxHash64 } from '../format/xxhash64.ts'
 import { asBuffer, concat, EMPTY } from '../util/bytes.ts'
 import { MIB } from '../util/units.ts'
-import { throughStream } from './through-stream.ts'
+import { STREAM_OPTIONS, throughStream } from './through-stream.ts'
 
 /** RFC 8878: what every decoder should support. Larger windows are made by `zstd --long` and `--ultra`. */
 const MAX_WINDOW_BYTES = 8 * MIB
@@ -63,7 +63,7 @@ function hasNative(): boolean {
 async function* decodeByZlib(frame: AsyncIterable<FramePart>): AsyncGenerator<Uint8Array> {
   const { createZstdDecompress } = zlib as unknown as ZlibWithZstd
   if (createZstdDecompress === undefined) throw new Error('this Node has no zstd')
-  const stream = createZstdDecompress({ chunkSize: MIB, readableHighWaterMark: 4 * MIB })
+  const stream = createZstdDecompress(STREAM_OPTIONS)
   yield* throughStream(bytesOf(frame), stream, explain)
 }
 

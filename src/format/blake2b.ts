@@ -24,3 +24,19 @@ export function blake2b128(bytes: Uint8Array): Uint8Array {
 export function blake2b256(bytes: Uint8Array): Uint8Array {
   return state256.init().update(bytes).digest('binary')
 }
+
+/** BLAKE2b-128 of bytes that come in parts; one hash at a time. */
+export interface PartsHash {
+  begin(): void
+  add(bytes: Uint8Array): void
+  end(): Uint8Array
+}
+
+export async function createPartsHash128(): Promise<PartsHash> {
+  const state = await createBLAKE2b(128)
+  return {
+    begin: () => void state.init(),
+    add: (bytes) => void state.update(bytes),
+    end: () => state.digest('binary'),
+  }
+}
