@@ -6,7 +6,7 @@ import type { AbortOptions } from '../util/units.ts'
 import { MIB } from '../util/units.ts'
 import { openLevel, type Database } from './database.ts'
 import { inStore } from './level-errors.ts'
-import { writeBatch, type ByteDatabase } from './level-batch.ts'
+import { LevelWriter, type ByteDatabase } from './level-writer.ts'
 import type { Iterator } from 'classic-level'
 
 const BATCH_BYTES = 8 * MIB
@@ -57,6 +57,7 @@ async function* copyRows(
   target: ByteDatabase,
   { signal }: AbortOptions,
 ): AsyncGenerator<number> {
+  const writer = new LevelWriter(target)
   let gathered: Array<[key: Uint8Array, value: Uint8Array]> = []
   let bytes = 0
   for (;;) {
@@ -68,7 +69,7 @@ async function* copyRows(
     }
     if (rows.length > 0 && bytes < BATCH_BYTES && gathered.length < BATCH_ROWS) continue
     const rowsToPut = gathered
-    await writeBatch(target, (batch) => {
+    await writer.write((batch) => {
       for (const [key, value] of rowsToPut) batch.put(key, value)
     })
     yield bytes

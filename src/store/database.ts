@@ -9,7 +9,7 @@ import { FreeSpace } from './free-space.ts'
 import { LevelChunkStore } from './level-chunk-store.ts'
 import { inStore } from './level-errors.ts'
 import { LevelRowStore } from './level-row-store.ts'
-import type { ByteDatabase } from './level-batch.ts'
+import type { ByteDatabase } from './level-writer.ts'
 import { PayloadLog } from './payload-log.ts'
 import type { RowStore } from './row-store.ts'
 import { SPACES } from './spaces.ts'
@@ -67,7 +67,7 @@ export async function openDatabase(
     const space = new FreeSpace(folder, minFreeBytes)
     const chunks = await LevelChunkStore.open({ payloads, rows, space, clock })
     const levels = { index, payloads: log }
-    return { rows, chunks, payloads, space, levels, close: () => closeAll(payloads, levels) }
+    return { rows, chunks, payloads, space, levels, close: () => closeAll(chunks, levels) }
   } catch (error) {
     await log?.close()
     await index.close()
@@ -75,8 +75,8 @@ export async function openDatabase(
   }
 }
 
-async function closeAll(payloads: PayloadLog, levels: Database['levels']): Promise<void> {
-  await payloads.close()
+async function closeAll(chunks: LevelChunkStore, levels: Database['levels']): Promise<void> {
+  await chunks.close()
   await levels.payloads.close()
   await levels.index.close()
 }

@@ -10,8 +10,9 @@ const FRESH_MS = SECOND_MS
 export class FreeSpace {
   readonly #folder: string
   readonly #minFreeBytes: number
-  #free = Infinity
+  #free = 0
   #readAtMs = -Infinity
+  #reading: Promise<void> | undefined
 
   constructor(folder: string, minFreeBytes: number) {
     this.#folder = folder
@@ -20,11 +21,9 @@ export class FreeSpace {
 
   /** Bytes this user may still write, as of the last second. */
   async free(): Promise<number> {
-    const nowMs = performance.now()
-    if (nowMs - this.#readAtMs > FRESH_MS) {
-      this.#readAtMs = nowMs
-      const { bavail, bsize } = await statfs(this.#folder)
-      this.#free = bavail * bsize
+    if (performance.now() - this.#readAtMs > FRESH_MS) {
+      this.#reading ??= this.#read().finally(() => (this.#reading = undefined))
+      await this.#reading
     }
     return this.#free
   }
@@ -39,5 +38,11 @@ export class FreeSpace {
     throw new DiskFullError(
       `the disk is full: ${formatSize(free)} are free, and ${formatSize(this.#minFreeBytes)} of that are kept free`,
     )
+  }
+
+  async #read(): Promise<void> {
+    const { bavail, bsize } = await statfs(this.#folder)
+    this.#free = bavail * bsize
+    this.#readAtMs = performance.now()
   }
 }

@@ -1,8 +1,12 @@
-import { fromUtf8, toLatin1 } from '../util/bytes.ts'
-import { SECOND_MS } from '../util/units.ts'
+import { fromUtf8, toLatin1, toUtf8 } from '../util/bytes.ts'
+import { Mutex } from '../util/mutex.ts'
+import { SECOND_MS, type AbortOptions } from '../util/units.ts'
 import type { FlistId, Lease, Leases } from './flist-store.ts'
 import type { RowStore } from './row-store.ts'
 import { SPACES } from './spaces.ts'
+
+/** Rows of one batch. */
+const SLICE = 2000
 
 /** What was held at any time since the watch began: the collector looks once more just before it deletes. */
 export interface LeaseWatch {
@@ -40,6 +44,7 @@ export class RowLeases implements Leases {
   readonly #clock: () => number
   readonly #chunks = new Holds()
   readonly #flists = new Holds()
+  readonly #turn = new Mutex()
   readonly #watches = new Set<{ chunks: Set<string>; flists: Set<string> }>()
 
   constructor(rows: RowStore, clock: () => number) {
@@ -64,10 +69,13 @@ export class RowLeases implements Leases {
     }
   }
 
-  async holdUntil(ids: readonly Uint8Array[], untilS: number): Promise<void> {
+  holdUntil(ids: readonly Uint8Array[], untilS: number): Promise<void> {
     for (const id of ids) for (const watch of this.#watches) watch.chunks.add(toLatin1(id))
-    const value = fromUtf8(String(untilS))
-    await this.#rows.write(ids.map((key) => ({ type: 'put', space: SPACES.holds, key, value })))
+    return this.#turn.run(() => {
+      const value = fromUtf8(String(untilS))
+      const longer = ids.filter((id) => untilS > this.#heldUntilS(id))
+      return this.#rows.write(longer.map((key) => ({ type: 'put', space: SPACES.holds, key, value })))
+    })
   }
 
   holdsChunk(id: Uint8Array): boolean {
@@ -90,12 +98,23 @@ export class RowLeases implements Leases {
   }
 
   /** Drops the rows of holds that are over. */
-  async expire(): Promise<void> {
-    const over: Uint8Array[] = []
-    for await (const [id, until] of this.#rows.rows(SPACES.holds)) {
-      if (this.#isOver(until)) over.push(id)
+  async expire(options?: AbortOptions): Promise<void> {
+    let over: Uint8Array[] = []
+    for await (const [id] of this.#rows.rows(SPACES.holds, {}, options)) {
+      if (!this.#isHeldUntil(id)) over.push(id)
+      if (over.length < SLICE) continue
+      await this.#forget(over)
+      over = []
     }
-    await this.#rows.write(over.map((key) => ({ type: 'delete', space: SPACES.holds, key })))
+    await this.#forget(over)
+  }
+
+  /** What was renewed in the meantime stays. */
+  #forget(over: readonly Uint8Array[]): Promise<void> {
+    return this.#turn.run(() => {
+      const still = over.filter((id) => !this.#isHeldUntil(id))
+      return this.#rows.write(still.map((key) => ({ type: 'delete', space: SPACES.holds, key })))
+    })
   }
 
   #hold(holds: Holds, own: Set<string>, key: string, kind: 'chunks' | 'flists'): void {
@@ -106,11 +125,12 @@ export class RowLeases implements Leases {
   }
 
   #isHeldUntil(id: Uint8Array): boolean {
-    const until = this.#rows.get(SPACES.holds, id)
-    return until !== undefined && !this.#isOver(until)
+    return this.#heldUntilS(id) * SECOND_MS > this.#clock()
   }
 
-  #isOver(until: Uint8Array): boolean {
-    return Number(Buffer.from(until).toString()) * SECOND_MS <= this.#clock()
+  /** Unix seconds; 0 when it is not. */
+  #heldUntilS(id: Uint8Array): number {
+    const until = this.#rows.get(SPACES.holds, id)
+    return until === undefined ? 0 : Number(toUtf8(until))
   }
 }

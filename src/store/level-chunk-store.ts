@@ -6,23 +6,23 @@
 import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { CorruptError } from '../errors.ts'
-import { equalBytes, fromUtf8, readU64be, toHex, toLatin1, u64be } from '../util/bytes.ts'
+import { equalBytes, toHex, toLatin1 } from '../util/bytes.ts'
 import { Mutex } from '../util/mutex.ts'
 import { HOUR_MS, MIB, SECOND_MS, type AbortOptions } from '../util/units.ts'
-import { decodeChunkRow, encodeChunkRow, type ChunkRow } from './chunk-row.ts'
+import { ChunkIndex, type IndexTotals, type RowWithId } from './chunk-index.ts'
+import type { ChunkRow } from './chunk-row.ts'
 import type { Chunk, ChunkInfo, ChunkStore, ChunkTotals, KnownContent } from './chunk-store.ts'
 import type { FreeSpace } from './free-space.ts'
 import type { PayloadLog } from './payload-log.ts'
-import type { RowChange, RowStore } from './row-store.ts'
-import { SPACES } from './spaces.ts'
+import { Reclaimer } from './reclaim.ts'
+import type { RowStore } from './row-store.ts'
 
-/** Payload bytes of one synced batch. */
+/** Payload bytes, and payloads, of one synced batch. */
 const BATCH_BYTES = 8 * MIB
+const BATCH_CHUNKS = 4096
 
 /** A use is written down again after this long. */
 const TOUCH_AFTER_S = HOUR_MS / SECOND_MS
-
-const TOTALS = fromUtf8('totals')
 
 export interface LevelChunkStoreDeps {
   readonly payloads: PayloadLog
@@ -42,33 +42,43 @@ interface Arrival {
 
 export class LevelChunkStore implements ChunkStore, KnownContent {
   readonly #payloads: PayloadLog
-  readonly #rows: RowStore
+  readonly #index: ChunkIndex
   readonly #space: FreeSpace
   readonly #clock: () => number
+  readonly #reclaimer: Reclaimer
   readonly #turn = new Mutex()
   readonly #arriving = new Map<string, Arrival>()
-  readonly #queue: Arrival[] = []
-  /** Ids whose deletion has begun: they are no longer here for anybody. */
-  readonly #leaving = new Set<string>()
-  #nextNumber = 0
-  #totals: ChunkTotals = { chunks: 0, bytes: 0 }
+  #queue: Arrival[] = []
+  #totals: IndexTotals = { nextNumber: 0, chunks: 0, bytes: 0 }
+  /** A write failed, and nobody knows how much of it is on the disk. */
+  #isDoubtful = false
 
   private constructor({ payloads, rows, space, clock }: LevelChunkStoreDeps) {
     this.#payloads = payloads
-    this.#rows = rows
+    this.#index = new ChunkIndex(rows)
     this.#space = space
     this.#clock = clock
+    this.#reclaimer = new Reclaimer(payloads, rows)
   }
 
-  /** Opens the store and drops what a crash left. */
+  /**
+   * Opens the store and drops what a crash left.
+   * @throws {CorruptError} when that is more than a crash leaves: the index is not the one of these payloads.
+   */
   static async open(deps: LevelChunkStoreDeps): Promise<LevelChunkStore> {
     const store = new LevelChunkStore(deps)
     await store.#recover()
     return store
   }
 
+  /** Waits for what is under way. */
+  async close(): Promise<void> {
+    await this.#reclaimer.close()
+    await this.#turn.run(async () => {})
+  }
+
   read(id: Uint8Array): Uint8Array | undefined {
-    const row = this.#row(id)
+    const row = this.#index.get(id)
     if (row === undefined) return undefined
     const bytes = this.#payloads.get(row.number)
     if (bytes === undefined) throw new CorruptError(toHex(id), `chunk ${toHex(id)} has lost its payload`)
@@ -79,19 +89,16 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
   }
 
   info(id: Uint8Array): ChunkInfo | undefined {
-    return this.#row(id)
+    return this.#index.get(id)
   }
 
   known(plainKeys: readonly Uint8Array[]): Array<Uint8Array | undefined> {
-    return plainKeys.map((key) => {
-      const id = this.#rows.get(SPACES.plain, key)
-      return id !== undefined && this.#row(id) !== undefined ? id : undefined
-    })
+    return plainKeys.map((key) => this.#index.idOf(key))
   }
 
   async write(chunks: readonly Chunk[]): Promise<void> {
     await this.#space.require(chunks.reduce((sum, { bytes }) => sum + bytes.length, 0))
-    const { fresh, changes, waits } = this.#sort(chunks)
+    const { fresh, used, waits } = this.#sort(chunks)
     for (const [key, { chunk, sha256 }] of fresh) {
       const arrival = newArrival(chunk, sha256)
       this.#arriving.set(key, arrival)
@@ -99,99 +106,82 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
       waits.add(arrival.done)
     }
     if (fresh.size > 0) void this.#turn.run(() => this.#store())
-    await Promise.all([this.#rows.write(changes), ...waits])
+    // All, also when one fails: until then the bytes are read, and afterwards they are the caller's again.
+    const results = await Promise.allSettled([this.#index.change(used), ...waits])
+    for (const result of results) if (result.status === 'rejected') throw result.reason
   }
 
   async touch(ids: readonly Uint8Array[]): Promise<void> {
-    const changes: RowChange[] = []
+    const used: RowWithId[] = []
     for (const id of ids) {
-      const row = this.#row(id)
-      if (row !== undefined) changes.push(...this.#refresh(id, row))
+      const row = this.#index.get(id)
+      if (row !== undefined) used.push(...this.#used(id, row))
     }
-    await this.#rows.write(changes)
+    await this.#index.change(used)
   }
 
   async delete(ids: readonly Uint8Array[]): Promise<void> {
-    const found = ids.filter((id) => this.#row(id) !== undefined)
-    for (const id of found) this.#leaving.add(toLatin1(id))
+    const leaving = this.#index.leave(ids)
     await this.#turn.run(async () => {
       try {
-        await this.#drop(found)
+        await this.#decided(() => this.#drop(leaving))
       } finally {
-        for (const id of found) this.#leaving.delete(toLatin1(id))
+        this.#index.left(leaving)
       }
     })
   }
 
-  async *entries(
-    after?: Uint8Array,
-    options?: AbortOptions,
-  ): AsyncGenerator<readonly [id: Uint8Array, info: ChunkInfo]> {
-    const range = after === undefined ? {} : { gt: after }
-    for await (const [id, row] of this.#rows.rows(SPACES.chunks, range, options)) {
-      if (!this.#leaving.has(toLatin1(id))) yield [id, decodeChunkRow(row)]
-    }
+  entries(after?: Uint8Array, options?: AbortOptions): AsyncGenerator<readonly [Uint8Array, ChunkInfo]> {
+    return this.#index.entries(after, options)
   }
 
   totals(): ChunkTotals {
-    return this.#totals
+    const { chunks, bytes } = this.#totals
+    return { chunks, bytes }
   }
 
   /** Payloads from this number on have not been acknowledged yet. */
   get nextNumber(): number {
-    return this.#nextNumber
-  }
-
-  #row(id: Uint8Array): ChunkRow | undefined {
-    if (this.#leaving.size > 0 && this.#leaving.has(toLatin1(id))) return undefined
-    const row = this.#rows.get(SPACES.chunks, id)
-    return row === undefined ? undefined : decodeChunkRow(row)
+    return this.#totals.nextNumber
   }
 
   /** New, held, or on its way? @throws {CorruptError} on a collision, before anything has changed. */
   #sort(chunks: readonly Chunk[]) {
     const fresh = new Map<string, { chunk: Chunk; sha256: Uint8Array }>()
-    const changes: RowChange[] = []
+    const used: RowWithId[] = []
     const waits = new Set<Promise<void>>()
     for (const chunk of chunks) {
       const key = toLatin1(chunk.id)
       const sha256 = chunk.sha256 ?? createHash('sha256').update(chunk.bytes).digest()
       const before = this.#arriving.get(key) ?? fresh.get(key)
-      const row = before === undefined ? this.#row(chunk.id) : undefined
+      const row = before === undefined ? this.#index.get(chunk.id) : undefined
       const known = before ?? row
       if (known !== undefined && !equalBytes(known.sha256, sha256)) {
         throw new CorruptError(toHex(chunk.id), `two different chunks have the id ${toHex(chunk.id)}`)
       }
       if (known === undefined) fresh.set(key, { chunk, sha256: Uint8Array.from(sha256) })
-      else if (row !== undefined) changes.push(...this.#refresh(chunk.id, row, chunk.plainKey))
+      else if (row !== undefined) used.push(...this.#used(chunk.id, row, chunk.plainKey))
       else if (before !== undefined && 'done' in before) waits.add(before.done)
     }
-    return { fresh, changes, waits }
+    return { fresh, used, waits }
   }
 
   /** The use of a held chunk, and the plain content that it turned out to be. */
-  #refresh(id: Uint8Array, row: ChunkRow, plainKey?: Uint8Array): RowChange[] {
+  #used(id: Uint8Array, row: ChunkRow, plainKey?: Uint8Array): RowWithId[] {
     const nowS = this.#nowS()
     const isNewContent = plainKey !== undefined && row.plainKey === undefined
     if (!isNewContent && nowS - row.usedAtS < TOUCH_AFTER_S) return []
-    const fresh = { ...row, usedAtS: nowS, plainKey: row.plainKey ?? plainKey }
-    return chunkChanges(id, fresh)
+    return [[id, { ...row, usedAtS: nowS, plainKey: row.plainKey ?? plainKey }]]
   }
 
   /** One batch of the queue: payloads, then rows. */
   async #store(): Promise<void> {
-    const batch: Arrival[] = []
-    for (let bytes = 0; bytes < BATCH_BYTES;) {
-      const arrival = this.#queue.shift()
-      if (arrival === undefined) break
-      batch.push(arrival)
-      bytes += arrival.chunk.bytes.length
-    }
+    const batch = this.#takeBatch()
     if (batch.length === 0) return
     if (this.#queue.length > 0) void this.#turn.run(() => this.#store())
     let failure: unknown
     try {
-      await this.#keep(batch)
+      await this.#decided(() => this.#keep(batch))
     } catch (error) {
       failure = error
     }
@@ -201,80 +191,113 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
     }
   }
 
+  /** What comes back while its deletion waits in the queue has its own turn behind it. */
+  #takeBatch(): Arrival[] {
+    const batch: Arrival[] = []
+    const later: Arrival[] = []
+    let bytes = 0
+    for (const arrival of this.#queue) {
+      const isFull = bytes >= BATCH_BYTES || batch.length >= BATCH_CHUNKS
+      if (isFull || this.#index.isLeaving(arrival.chunk.id)) {
+        later.push(arrival)
+        continue
+      }
+      batch.push(arrival)
+      bytes += arrival.chunk.bytes.length
+    }
+    this.#queue = later
+    return batch
+  }
+
+  /** Runs a change of totals. After one that failed the next begins as a start does, with what is on the disk. */
+  async #decided(work: () => Promise<void>): Promise<void> {
+    if (this.#isDoubtful) {
+      await this.#index.settle()
+      await this.#recover()
+      this.#isDoubtful = false
+    }
+    try {
+      await work()
+    } catch (error) {
+      this.#isDoubtful = true
+      throw error
+    }
+  }
+
   async #keep(batch: readonly Arrival[]): Promise<void> {
-    const first = this.#nextNumber
+    const { nextNumber: first, chunks, bytes } = this.#totals
     const usedAtS = this.#nowS()
     const payloads = batch.map(({ chunk }) => chunk.bytes)
-    const changes = batch.flatMap(({ chunk, sha256 }, at) =>
-      chunkChanges(chunk.id, {
+    const added = batch.map(({ chunk, sha256 }, at): RowWithId => {
+      const { id, bytes, plainKey } = chunk
+      const row = {
         number: first + at,
-        lengthBytes: chunk.bytes.length,
-        crc32: crc32(chunk.bytes),
+        lengthBytes: bytes.length,
+        crc32: crc32(bytes),
         sha256,
         usedAtS,
-        plainKey: chunk.plainKey,
-      }),
-    )
+        plainKey,
+      }
+      return [id, row]
+    })
     const totals = {
-      chunks: this.#totals.chunks + batch.length,
-      bytes: this.#totals.bytes + payloads.reduce((sum, { length }) => sum + length, 0),
+      nextNumber: first + batch.length,
+      chunks: chunks + batch.length,
+      bytes: bytes + sumOf(added),
     }
     await this.#payloads.put(first, payloads)
-    await this.#rows.write([...changes, totalsChange(first + batch.length, totals)])
-    this.#nextNumber = first + batch.length
+    await this.#index.add(added, totals)
     this.#totals = totals
   }
 
-  /** Rows first, with a note of the payloads to drop, so that a crash in between leaves nothing behind for ever. */
-  async #drop(ids: readonly Uint8Array[]): Promise<void> {
-    const numbers: number[] = []
-    const changes: RowChange[] = []
-    let bytes = 0
-    for (const id of ids) {
-      const raw = this.#rows.get(SPACES.chunks, id)
-      if (raw === undefined) continue
-      const row = decodeChunkRow(raw)
-      numbers.push(row.number)
-      bytes += row.lengthBytes
-      changes.push({ type: 'delete', space: SPACES.chunks, key: id })
-      changes.push({ type: 'put', space: SPACES.freed, key: u64be(row.number), value: new Uint8Array() })
-      if (this.#isPlainOf(row, id)) changes.push({ type: 'delete', space: SPACES.plain, key: row.plainKey })
-    }
-    const totals = { chunks: this.#totals.chunks - numbers.length, bytes: this.#totals.bytes - bytes }
-    await this.#rows.write([...changes, totalsChange(this.#nextNumber, totals)])
+  /** Rows first: a payload without a row is found again, a row without a payload would be damage. */
+  async #drop(leaving: readonly Uint8Array[]): Promise<void> {
+    const dropped = await this.#index.rowsOf(leaving)
+    if (dropped.length === 0) return
+    const { nextNumber, chunks, bytes } = this.#totals
+    const freedBytes = sumOf(dropped)
+    const totals = { nextNumber, chunks: chunks - dropped.length, bytes: bytes - freedBytes }
+    await this.#index.drop(dropped, totals)
     this.#totals = totals
-    await this.#free(numbers)
-  }
-
-  #isPlainOf(row: ChunkRow, id: Uint8Array): row is ChunkRow & { plainKey: Uint8Array } {
-    const holder = row.plainKey === undefined ? undefined : this.#rows.get(SPACES.plain, row.plainKey)
-    return holder !== undefined && equalBytes(holder, id)
+    await this.#free(dropped.map(([, { number }]) => number))
+    this.#reclaimer.freed(freedBytes)
   }
 
   async #free(numbers: readonly number[]): Promise<void> {
     await this.#payloads.delete(numbers)
-    await this.#rows.write(
-      numbers.map((number) => ({ type: 'delete', space: SPACES.freed, key: u64be(number) })),
-    )
+    await this.#index.forgetFreed(numbers)
   }
 
+  /** A crash leaves at most one batch of payloads that no row knows. */
   async #recover(): Promise<void> {
-    const row = this.#rows.get(SPACES.own, TOTALS)
-    if (row !== undefined) {
-      this.#nextNumber = readU64be(row, 0)
-      this.#totals = { chunks: readU64be(row, 8), bytes: readU64be(row, 16) }
-    }
-    const dropped: number[] = []
-    for await (const [number] of this.#rows.rows(SPACES.freed)) dropped.push(readU64be(number))
-    await this.#free(dropped)
+    const totals = this.#index.totals()
+    if (totals === undefined && !(await this.#index.isEmpty()))
+      throw strangers('the index has lost its totals')
+    this.#totals = totals ?? { nextNumber: 0, chunks: 0, bytes: 0 }
+    await this.#free(await this.#index.freed())
     const unknown: number[] = []
-    for await (const number of this.#payloads.numbers(this.#nextNumber)) unknown.push(number)
+    const from = this.#totals.nextNumber
+    for await (const number of this.#payloads.numbers({ from, to: Number.MAX_SAFE_INTEGER })) {
+      unknown.push(number)
+      if (unknown.length > BATCH_CHUNKS) throw strangers('there are payloads that the index does not know')
+    }
     await this.#payloads.delete(unknown)
   }
 
   #nowS(): number {
     return Math.floor(this.#clock() / SECOND_MS)
   }
+}
+
+function sumOf(rows: readonly RowWithId[]): number {
+  return rows.reduce((sum, [, { lengthBytes }]) => sum + lengthBytes, 0)
+}
+
+function strangers(why: string): CorruptError {
+  return new CorruptError(
+    'chunks',
+    `chunks/ and index/ do not belong together: ${why}. Restore both from one backup`,
+  )
 }
 
 function newArrival(chunk: Chunk, sha256: Uint8Array): Arrival {
@@ -284,18 +307,4 @@ function newArrival(chunk: Chunk, sha256: Uint8Array): Arrival {
   })
   done.catch(() => {}) // every writer that waits reports it
   return { chunk, sha256, done, settle }
-}
-
-function chunkChanges(id: Uint8Array, row: ChunkRow): RowChange[] {
-  const changes: RowChange[] = [{ type: 'put', space: SPACES.chunks, key: id, value: encodeChunkRow(row) }]
-  if (row.plainKey !== undefined) {
-    changes.push({ type: 'put', space: SPACES.plain, key: row.plainKey, value: id })
-  }
-  return changes
-}
-
-/** Next payload number, chunks, bytes: u64 each. In the batch that makes them true. */
-function totalsChange(nextNumber: number, { chunks, bytes }: ChunkTotals): RowChange {
-  const value = Buffer.concat([u64be(nextNumber), u64be(chunks), u64be(bytes)])
-  return { type: 'put', space: SPACES.own, key: TOTALS, value }
 }

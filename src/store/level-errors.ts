@@ -1,7 +1,8 @@
-import { CorruptError, DiskFullError, UnavailableError } from '../errors.ts'
+import { CorruptError, DiskFullError, HubError, UnavailableError } from '../errors.ts'
 
 /** What LevelDB says, in our words, with its own as the cause. */
 export function storeError(cause: unknown): Error {
+  if (cause instanceof HubError) return cause
   if (!(cause instanceof Error)) return new UnavailableError(String(cause))
   const text = describe(cause) + (cause.cause instanceof Error ? describe(cause.cause) : '')
   if (/ENOSPC|EDQUOT|No space left|quota exceeded/i.test(text)) {

@@ -1,7 +1,7 @@
 import { EMPTY, fromUtf8 } from '../util/bytes.ts'
 import type { AbortOptions } from '../util/units.ts'
-import { writeBatch, type ByteDatabase } from './level-batch.ts'
 import { inStore, storeError } from './level-errors.ts'
+import { LevelWriter, type ByteDatabase } from './level-writer.ts'
 import type { Row, RowChange, RowRange, RowStore, Space } from './row-store.ts'
 
 /** Rows a range reads at a step. */
@@ -19,12 +19,14 @@ interface WriteGroup {
 /** Rows in one LevelDB: the key is the space, a zero byte, and the row's key. */
 export class LevelRowStore implements RowStore {
   readonly #database: ByteDatabase
+  readonly #writer: LevelWriter
   readonly #prefixes = new Map<Space, Uint8Array>()
   #running: Promise<void> = Promise.resolve()
   #next: WriteGroup | undefined
 
   constructor(database: ByteDatabase) {
     this.#database = database
+    this.#writer = new LevelWriter(database)
   }
 
   get(space: Space, key: Uint8Array): Uint8Array | undefined {
@@ -77,7 +79,7 @@ export class LevelRowStore implements RowStore {
 
   #flush(changes: readonly RowChange[]): Promise<void> {
     this.#next = undefined
-    return writeBatch(this.#database, (batch) => {
+    return this.#writer.write((batch) => {
       for (const change of changes) {
         const key = this.#key(change.space, change.key)
         if (change.type === 'put') batch.put(key, change.value)

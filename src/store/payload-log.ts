@@ -3,17 +3,22 @@
  * at twofold write amplification, where hash keys reach 67 at sevenfold).
  */
 import { readU64be, u64be } from '../util/bytes.ts'
-import { Mutex } from '../util/mutex.ts'
 import { inStore, storeError } from './level-errors.ts'
-import { writeBatch, type ByteDatabase } from './level-batch.ts'
+import { LevelWriter, type ByteDatabase } from './level-writer.ts'
+
+/** Numbers from `from` up to, not including, `to`. */
+export interface NumberRange {
+  readonly from: number
+  readonly to: number
+}
 
 export class PayloadLog {
   readonly #database: ByteDatabase
-  readonly #compaction = new Mutex()
-  #isClosing = false
+  readonly #writer: LevelWriter
 
   constructor(database: ByteDatabase) {
     this.#database = database
+    this.#writer = new LevelWriter(database)
   }
 
   get(number: number): Uint8Array | undefined {
@@ -24,25 +29,26 @@ export class PayloadLog {
     }
   }
 
-  /** Durable when it resolves. Bytes may be a view of shared memory: they are copied before this returns. */
+  /** Durable when it resolves. Bytes may be a view of shared memory: they are copied before it resolves. */
   put(first: number, payloads: readonly Uint8Array[]): Promise<void> {
-    return writeBatch(this.#database, (batch) => {
+    return this.#writer.write((batch) => {
       for (const [at, payload] of payloads.entries()) batch.put(u64be(first + at), payload)
     })
   }
 
-  /** Drops payloads, and frees their space in the background. */
+  /** Drops payloads; their space is freed by `compact`, or by LevelDB in its time. */
   async delete(numbers: readonly number[]): Promise<void> {
     if (numbers.length === 0) return
-    await writeBatch(this.#database, (batch) => {
+    await this.#writer.write((batch) => {
       for (const number of numbers) batch.del(u64be(number))
     })
-    this.#compact(...rangeOf(numbers))
   }
 
   /** Numbers that are there, in order. */
-  async *numbers(from = 0): AsyncGenerator<number> {
-    const iterator = this.#database.keys({ gte: u64be(from) })
+  async *numbers(
+    { from, to }: NumberRange = { from: 0, to: Number.MAX_SAFE_INTEGER },
+  ): AsyncGenerator<number> {
+    const iterator = this.#database.keys({ gte: u64be(from), lt: u64be(to) })
     try {
       for (;;) {
         const keys = await inStore(() => iterator.nextv(1024))
@@ -54,27 +60,13 @@ export class PayloadLog {
     }
   }
 
-  /** Waits for the compaction under way. */
-  async close(): Promise<void> {
-    this.#isClosing = true
-    await this.#compaction.run(async () => {})
+  /** Bytes that a range takes on the disk, deleted ones included; what came last may be missing. */
+  diskBytes({ from, to }: NumberRange): Promise<number> {
+    return inStore(() => this.#database.approximateSize(u64be(from), u64be(to)))
   }
 
-  #compact(first: number, last: number): void {
-    void this.#compaction
-      .run(async () => {
-        if (!this.#isClosing) await this.#database.compactRange(u64be(first), u64be(last + 1))
-      })
-      .catch(() => {}) // space is freed at the next one, or by LevelDB itself
+  /** Writes the files that hold a range anew, without what was deleted. */
+  compact({ from, to }: NumberRange): Promise<void> {
+    return inStore(() => this.#database.compactRange(u64be(from), u64be(to)))
   }
-}
-
-/** Least and most: spreading a million arguments would overflow the stack. */
-function rangeOf(numbers: readonly number[]): [number, number] {
-  let [least, most] = [Infinity, -Infinity]
-  for (const number of numbers) {
-    if (number < least) least = number
-    if (number > most) most = number
-  }
-  return [least, most]
 }
