@@ -9,6 +9,9 @@ import type { Answers, FromThread, Question, ThreadData } from './inspector-prot
 import type { FlistLimits } from './limits.ts'
 import { unpackError } from './thread-error.ts'
 
+/** V8 would take 48 MiB of each thread for what is garbage at once. */
+const MAX_YOUNG_MIB = 12
+
 export interface InspectorThreadOptions {
   readonly temporaryDirectory: string
   readonly limits: FlistLimits
@@ -92,7 +95,7 @@ export class InspectorThread {
     const folder = mkdtempSync(join(temporaryDirectory, 'inspector-'))
     const worker = new Worker(new URL('./inspector-worker.js', import.meta.url), {
       workerData: { temporaryDirectory: folder, limits } satisfies ThreadData,
-      resourceLimits: { maxOldGenerationSizeMb: heapLimitMib },
+      resourceLimits: { maxOldGenerationSizeMb: heapLimitMib, maxYoungGenerationSizeMb: MAX_YOUNG_MIB },
     })
     const running: Running = { worker, folder, onMessage: () => {}, onEnd: () => {} }
     worker.on('message', (message: FromThread) => running.onMessage(message))

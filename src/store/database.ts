@@ -24,7 +24,7 @@ const OPTIONS = {
   keyEncoding: 'view',
   valueEncoding: 'view',
   compression: false,
-  writeBufferSize: 16 * MIB,
+  writeBufferSize: 8 * MIB,
   maxFileSize: 64 * MIB,
 } as const
 
