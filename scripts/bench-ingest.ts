@@ -11,6 +11,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Ingest } from '../src/flist/ingest.ts'
@@ -18,6 +19,9 @@ import { openDatabase } from '../src/store/database.ts'
 import { RowLeases } from '../src/store/leases.ts'
 import { KIB, MIB } from '../src/util/units.ts'
 import { packedFolder } from './bench-archive.ts'
+
+/** A node has been up for a while when an upload comes. */
+const SETTLE_MS = 1500
 
 interface Run {
   readonly seconds: number
@@ -86,6 +90,7 @@ async function measure(archive: string): Promise<Round> {
   const leases = new RowLeases(rows, Date.now)
   const ingest = new Ingest({ chunks, known: chunks, rows, temporaryDirectory })
   await ingest.start()
+  await sleep(SETTLE_MS)
   let files = 0
   const run = async (): Promise<Run> => {
     const delay = monitorEventLoopDelay({ resolution: 1 })

@@ -9,7 +9,7 @@ import type { RunStore } from './entry-spool.ts'
 import type { IngestLimits } from './ingest-limits.ts'
 import type { MemberPath } from './member-path.ts'
 import { joinPath, PathReader, ROOT_PATH, splitPath } from './member-path.ts'
-import type { TarMember } from './tar-reader.ts'
+import type { TarMember } from './tar-member.ts'
 
 const PERMISSIONS = 0o7777
 /** Longest target of a symbolic link: PATH_MAX without its NUL. */

@@ -40,12 +40,17 @@ async function run({ port, limits, temporaryDirectory }: IngestJob): Promise<voi
   try {
     const intake = new ArchiveIntake({ slabs, blocks, hash, runs, metadata, temporaryDirectory, limits })
     const made = await intake.run(pieces)
-    send({ type: 'done', made }, [made.chunkIds.buffer])
+    send({ type: 'done', made }, [made.chunkIds.buffer, ...ownMemory(made.bytes)])
   } catch (error) {
     send({ type: 'failed', error: packError(error) })
   } finally {
     port.close()
   }
+}
+
+/** Moved rather than copied, where the bytes are all there is in their memory. */
+function ownMemory({ buffer, byteLength }: Uint8Array): ArrayBuffer[] {
+  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : []
 }
 
 interface Receivers {
