@@ -1,30 +1,23 @@
-/** The two LevelDBs of a data folder, and the number of the format they are written in. */
+/** The two LevelDBs of a data folder, and the stores over them. */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
-import { CorruptError, UnsupportedVersionError } from '../errors.ts'
-import { fromUtf8, readU64be, u64be } from '../util/bytes.ts'
 import { MIB } from '../util/units.ts'
 import { FreeSpace } from './free-space.ts'
 import { LevelChunkStore } from './level-chunk-store.ts'
 import { inStore } from './level-errors.ts'
 import { LevelRowStore } from './level-row-store.ts'
 import type { ByteDatabase } from './level-writer.ts'
+import { migrate } from './migrations.ts'
 import { PayloadLog } from './payload-log.ts'
 import type { RowStore } from './row-store.ts'
-import { SPACES } from './spaces.ts'
-
-/** What this release writes. Older ones are migrated in order, newer ones refused. */
-export const DISK_FORMAT = 1
-
-const FORMAT = fromUtf8('format')
 
 /** 16 MiB write buffers flush in 26–63 ms instead of 240 (64 MiB) and cost no throughput. */
 const OPTIONS = {
   keyEncoding: 'view',
   valueEncoding: 'view',
   compression: false,
-  writeBufferSize: 8 * MIB,
+  writeBufferSize: 16 * MIB,
   maxFileSize: 64 * MIB,
 } as const
 
@@ -61,7 +54,7 @@ export async function openDatabase(
   let log: ByteDatabase | undefined
   try {
     const rows = new LevelRowStore(index)
-    await checkFormat(rows)
+    await migrate(rows)
     log = await openLevel(join(folder, 'chunks'), PAYLOAD_CACHE_BYTES)
     const payloads = new PayloadLog(log)
     const space = new FreeSpace(folder, minFreeBytes)
@@ -86,19 +79,4 @@ export async function openLevel(location: string, cacheSize = PAYLOAD_CACHE_BYTE
   const level: ByteDatabase = new ClassicLevel<Uint8Array, Uint8Array>(location, { ...OPTIONS, cacheSize })
   await inStore(() => level.open())
   return level
-}
-
-async function checkFormat(rows: RowStore): Promise<void> {
-  const row = rows.get(SPACES.own, FORMAT)
-  if (row === undefined) {
-    await rows.write([{ type: 'put', space: SPACES.own, key: FORMAT, value: u64be(DISK_FORMAT) }])
-    return
-  }
-  if (row.length !== 8) throw new CorruptError('format', 'the data folder names no format')
-  const format = readU64be(row)
-  if (format > DISK_FORMAT) {
-    throw new UnsupportedVersionError(
-      `the data folder has format ${format}; this release reads up to ${DISK_FORMAT}: run a newer zhub`,
-    )
-  }
 }
