@@ -2,9 +2,10 @@
  * The rows that say what chunks there are. Answers as if every change that was asked for had happened: a row on its
  * way to the disk is seen, a chunk whose deletion has begun is not. The collector's last look depends on it.
  */
-import { equalBytes, fromUtf8, readU64be, toLatin1, u64be } from '../util/bytes.ts'
+import { CorruptError } from '../errors.ts'
+import { equalBytes, fromUtf8, readU64be, toHex, toLatin1, u64be } from '../util/bytes.ts'
 import type { AbortOptions } from '../util/units.ts'
-import { decodeChunkRow, encodeChunkRow, type ChunkRow } from './chunk-row.ts'
+import { decodeChunkRow, encodeChunkRow, isChunkRow, type ChunkRow } from './chunk-row.ts'
 import type { ChunkTotals } from './chunk-store.ts'
 import type { RowChange, RowStore } from './row-store.ts'
 import { SPACES } from './spaces.ts'
@@ -32,6 +33,7 @@ export class ChunkIndex {
     this.#rows = rows
   }
 
+  /** @throws {CorruptError} when its row is damaged. */
   get(id: Uint8Array): ChunkRow | undefined {
     if (this.#leaving.size > 0 || this.#changing.size > 0) {
       const key = toLatin1(id)
@@ -40,7 +42,7 @@ export class ChunkIndex {
       if (changing !== undefined) return changing
     }
     const row = this.#rows.get(SPACES.chunks, id)
-    return row === undefined ? undefined : decodeChunkRow(row)
+    return row === undefined ? undefined : readRow(id, row)
   }
 
   /** The chunk that our encoder made of this content. */
@@ -53,11 +55,11 @@ export class ChunkIndex {
     return this.#leaving.size > 0 && this.#leaving.has(toLatin1(id))
   }
 
-  /** In id order, as of the first step. */
+  /** In id order, as of the first step. A damaged row is passed over: its chunk cannot be read, and fsck names it. */
   async *entries(after?: Uint8Array, options?: AbortOptions): AsyncGenerator<RowWithId> {
     const range = after === undefined ? {} : { gt: after }
     for await (const [id, row] of this.#rows.rows(SPACES.chunks, range, options)) {
-      if (!this.isLeaving(id)) yield [id, decodeChunkRow(row)]
+      if (isChunkRow(row) && !this.isLeaving(id)) yield [id, decodeChunkRow(row)]
     }
   }
 
@@ -105,7 +107,7 @@ export class ChunkIndex {
     await this.#changed
     return leaving.flatMap((id): RowWithId[] => {
       const row = this.#rows.get(SPACES.chunks, id)
-      return row === undefined ? [] : [[id, decodeChunkRow(row)]]
+      return row === undefined ? [] : [[id, readRow(id, row)]]
     })
   }
 
@@ -153,6 +155,11 @@ export class ChunkIndex {
   async settle(): Promise<void> {
     await this.#rows.write([{ type: 'delete', space: SPACES.own, key: fromUtf8('none') }])
   }
+}
+
+function readRow(id: Uint8Array, row: Uint8Array): ChunkRow {
+  if (isChunkRow(row)) return decodeChunkRow(row)
+  throw new CorruptError(toHex(id), `the index row of chunk ${toHex(id)} is damaged on this disk`)
 }
 
 function chunkChanges(id: Uint8Array, row: ChunkRow): RowChange[] {

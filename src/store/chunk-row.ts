@@ -29,11 +29,16 @@ export function encodeChunkRow(row: ChunkRow): Uint8Array {
   return bytes
 }
 
+/** Of a version up to this one, and whole. */
+export function isChunkRow(bytes: Uint8Array): boolean {
+  const isWhole = bytes.length === FIXED_BYTES || bytes.length === FIXED_BYTES + PLAIN_KEY_BYTES
+  return isWhole && bytes[0] === VERSION
+}
+
 /** @throws {MalformedError} for bytes that are no row of a version up to this one. */
 export function decodeChunkRow(bytes: Uint8Array): ChunkRow {
+  if (!isChunkRow(bytes)) throw new MalformedError('chunk row', 'not the index row of a chunk')
   const row = asBuffer(bytes)
-  const isWhole = row.length === FIXED_BYTES || row.length === FIXED_BYTES + PLAIN_KEY_BYTES
-  if (!isWhole || row[0] !== VERSION) throw new MalformedError('chunk row', 'not the index row of a chunk')
   return {
     number: Number(row.readBigUInt64BE(1)),
     lengthBytes: row.readUInt32BE(9),

@@ -9,8 +9,9 @@ import { SECOND_MS, type AbortOptions } from '../util/units.ts'
 import type { ChunkInfo, ChunkStore } from './chunk-store.ts'
 import type { FlistId } from './flist-store.ts'
 import type { LeaseWatch, RowLeases } from './leases.ts'
-import { parseReference, referenceChange, type RowFlistStore } from './row-flist-store.ts'
-import type { Row, RowChange, RowStore } from './row-store.ts'
+import { parseReference, referenceChange, type Reference } from './references.ts'
+import type { RowFlistStore } from './row-flist-store.ts'
+import type { Row, RowStore } from './row-store.ts'
 import { SPACES } from './spaces.ts'
 
 export interface CollectorDeps {
@@ -44,8 +45,8 @@ export interface Collected {
 /** Chunks deleted by one batch. */
 const SLICE = 256
 
-/** Stale references dropped by one run; the next one takes the rest. */
-const MAX_STALE = 100_000
+/** Stale references dropped by one batch. */
+const STALE_SLICE = 2000
 
 export async function collect(deps: CollectorDeps, options: CollectOptions): Promise<Collected> {
   const watch = deps.leases.watch()
@@ -55,8 +56,8 @@ export async function collect(deps: CollectorDeps, options: CollectOptions): Pro
     await run.pass(16)
     await run.pass(32)
     if (options.dryRun !== true) {
-      await deps.flists.sweep(options)
-      await deps.leases.expire()
+      if (freed > 0) await deps.flists.sweep(options)
+      await deps.leases.expire(options)
     }
     return { flists: freed, chunks: run.chunks, bytes: run.bytes }
   } finally {
@@ -139,11 +140,12 @@ class ChunkRun {
         if (id.length !== idBytes) continue
         const isReferenced = await references.names(id, this.#numbers)
         if (!isReferenced) await this.#consider(id, info)
+        if (references.stale.length >= STALE_SLICE) await this.#forget(references)
         this.#done++
         onProgress?.(this.#done, this.#total)
       }
       await this.#flush()
-      if (this.#options.dryRun !== true) await rows.write(references.stale)
+      await this.#forget(references)
     } finally {
       await references.close()
     }
@@ -168,6 +170,12 @@ class ChunkRun {
     this.#deps.onDeleted?.(doomed)
   }
 
+  /** References that count no more. */
+  async #forget(references: References): Promise<void> {
+    const stale = references.stale.splice(0).map((reference) => referenceChange('delete', reference))
+    if (this.#options.dryRun !== true) await this.#deps.rows.write(stale)
+  }
+
   #isStillOld(id: Uint8Array): boolean {
     const info = this.#deps.chunks.info(id)
     return info !== undefined && this.#deps.clock() / SECOND_MS - info.usedAtS >= this.#options.graceS
@@ -178,10 +186,10 @@ class ChunkRun {
 class References {
   readonly #rows: AsyncIterator<Row>
   readonly #idBytes: number
-  #next: { chunk: Uint8Array; number: number } | undefined
+  #next: Reference | undefined
   #isEnd = false
   /** Rows of flists that are gone, or that a crash kept from coming. */
-  readonly stale: RowChange[] = []
+  readonly stale: Reference[] = []
 
   constructor(rows: AsyncIterator<Row>, idBytes: number) {
     this.#rows = rows
@@ -194,7 +202,7 @@ class References {
     for (;;) {
       const next = await this.#peek()
       if (next === undefined || compareBytes(next.chunk, id) > 0) return isNamed
-      if (!numbers.counts(next.number)) this.#forget(next)
+      if (!numbers.counts(next.number)) this.stale.push(next)
       else if (equalBytes(next.chunk, id)) isNamed = true
       this.#next = undefined
     }
@@ -204,11 +212,7 @@ class References {
     await this.#rows.return?.()
   }
 
-  #forget({ chunk, number }: { chunk: Uint8Array; number: number }): void {
-    if (this.stale.length < MAX_STALE) this.stale.push(referenceChange('delete', chunk, number))
-  }
-
-  async #peek(): Promise<{ chunk: Uint8Array; number: number } | undefined> {
+  async #peek(): Promise<Reference | undefined> {
     while (this.#next === undefined && !this.#isEnd) {
       const step = await this.#rows.next()
       if (step.done === true) this.#isEnd = true

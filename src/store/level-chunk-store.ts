@@ -21,6 +21,8 @@ import type { RowStore } from './row-store.ts'
 const BATCH_BYTES = 8 * MIB
 const BATCH_CHUNKS = 4096
 
+const NOTHING: IndexTotals = { nextNumber: 0, chunks: 0, bytes: 0 }
+
 /** A use is written down again after this long. */
 const TOUCH_AFTER_S = HOUR_MS / SECOND_MS
 
@@ -49,7 +51,7 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
   readonly #turn = new Mutex()
   readonly #arriving = new Map<string, Arrival>()
   #queue: Arrival[] = []
-  #totals: IndexTotals = { nextNumber: 0, chunks: 0, bytes: 0 }
+  #totals = NOTHING
   /** A write failed, and nobody knows how much of it is on the disk. */
   #isDoubtful = false
 
@@ -58,7 +60,7 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
     this.#index = new ChunkIndex(rows)
     this.#space = space
     this.#clock = clock
-    this.#reclaimer = new Reclaimer(payloads, rows)
+    this.#reclaimer = new Reclaimer(payloads, this.#index)
   }
 
   /**
@@ -140,9 +142,14 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
     return { chunks, bytes }
   }
 
-  /** Payloads from this number on have not been acknowledged yet. */
-  get nextNumber(): number {
-    return this.#totals.nextNumber
+  /** As they stand on the disk; payloads from `nextNumber` on have not been acknowledged. */
+  durableTotals(): IndexTotals {
+    return this.#index.totals() ?? NOTHING
+  }
+
+  /** Its deletion has begun. */
+  isLeaving(id: Uint8Array): boolean {
+    return this.#index.isLeaving(id)
   }
 
   /** New, held, or on its way? @throws {CorruptError} on a collision, before anything has changed. */
@@ -273,7 +280,7 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
     const totals = this.#index.totals()
     if (totals === undefined && !(await this.#index.isEmpty()))
       throw strangers('the index has lost its totals')
-    this.#totals = totals ?? { nextNumber: 0, chunks: 0, bytes: 0 }
+    this.#totals = totals ?? NOTHING
     await this.#free(await this.#index.freed())
     const unknown: number[] = []
     const from = this.#totals.nextNumber

@@ -5,10 +5,8 @@
  */
 import { Mutex } from '../util/mutex.ts'
 import { MIB } from '../util/units.ts'
-import { decodeChunkRow } from './chunk-row.ts'
+import type { ChunkIndex } from './chunk-index.ts'
 import type { NumberRange, PayloadLog } from './payload-log.ts'
-import type { RowStore } from './row-store.ts'
-import { SPACES } from './spaces.ts'
 
 /** Freed bytes after which the log is looked through. */
 const RECLAIM_AFTER_BYTES = 64 * MIB
@@ -24,14 +22,14 @@ const GAIN = 0.25
 
 export class Reclaimer {
   readonly #payloads: PayloadLog
-  readonly #rows: RowStore
+  readonly #index: ChunkIndex
   readonly #turn = new Mutex()
   readonly #stopping = new AbortController()
   #freedBytes = 0
 
-  constructor(payloads: PayloadLog, rows: RowStore) {
+  constructor(payloads: PayloadLog, index: ChunkIndex) {
     this.#payloads = payloads
-    this.#rows = rows
+    this.#index = index
   }
 
   /** Counts deleted bytes; when there are enough of them, their space is freed in the background. */
@@ -61,8 +59,7 @@ export class Reclaimer {
   /** Per window, up to the last that has any. */
   async #liveBytes(signal: AbortSignal): Promise<number[]> {
     const windows = [0]
-    for await (const [, value] of this.#rows.rows(SPACES.chunks, {}, { signal })) {
-      const { number, lengthBytes } = decodeChunkRow(value)
+    for await (const [, { number, lengthBytes }] of this.#index.entries(undefined, { signal })) {
       const window = Math.floor(number / WINDOW)
       while (windows.length <= window) windows.push(0)
       windows[window] = (windows[window] ?? 0) + lengthBytes

@@ -1,47 +1,53 @@
 /**
  * Flists: their bytes as content-addressed parts in the chunk store, their descriptor, chunk list and references as
  * rows. References are presence rows (chunk ‖ flist number), never counters, so that a crash cannot make them wrong;
- * the row of the flist itself goes last, in one batch with the objects it names.
+ * the row of the flist itself goes last, in one batch with its descriptor.
  */
 import { createHash } from 'node:crypto'
 import { setImmediate as breathe } from 'node:timers/promises'
-import { CorruptError, InvalidInputError } from '../errors.ts'
-import { blake2b256 } from '../format/blake2b.ts'
+import { CorruptError, HubError, InvalidInputError } from '../errors.ts'
 import {
-  chunkListPages,
   decodeChunkListPage,
   decodeDescriptor,
   descriptorId,
-  encodeChunkListPage,
   encodeDescriptor,
-  FLIST_PART_BYTES,
   type ChunkListRow,
   type Descriptor,
 } from '../format/descriptor.ts'
-import { concat, equalBytes, fromUtf8, readU64be, toHex, toLatin1, u64be } from '../util/bytes.ts'
+import { concat, equalBytes, fromUtf8, readU64be, toHex, u64be } from '../util/bytes.ts'
 import { Mutex } from '../util/mutex.ts'
 import type { AbortOptions } from '../util/units.ts'
 import type { ChunkStore } from './chunk-store.ts'
+import {
+  digestFlist,
+  IDS_AT_ONCE,
+  pagesOf,
+  sortedOnce,
+  type FlistDigests,
+  type Page,
+} from './flist-digests.ts'
 import type { FlistId, FlistStore, Lease, NewFlist } from './flist-store.ts'
+import { referenceChange } from './references.ts'
 import type { RowChange, RowStore } from './row-store.ts'
 import { SPACES } from './spaces.ts'
 
 /** Rows of one batch: more would hold the event loop for longer than 10 ms. */
 const SLICE_ROWS = 2000
-const NUMBER_BYTES = 6
-const NEXT_NUMBER = fromUtf8('next-flist')
 
-/** A part of a flist file: kept as a chunk under its BLAKE2b-256. */
-interface Part {
-  readonly id: Uint8Array
-  readonly bytes: Uint8Array
-  readonly sha256: Uint8Array
-}
+/** Pages of one batch, half a megabyte each. */
+const SLICE_PAGES = 8
+
+/** Parts read in one step. */
+const PARTS_AT_ONCE = 4
+
+const NEXT_NUMBER = fromUtf8('next-flist')
 
 export class RowFlistStore implements FlistStore {
   readonly #rows: RowStore
   readonly #chunks: ChunkStore
   readonly #turn = new Mutex()
+  /** Objects and parts that flists have come to name since each sweep under way began. */
+  readonly #sweeps = new Set<Set<string>>()
 
   constructor(rows: RowStore, chunks: ChunkStore) {
     this.#rows = rows
@@ -49,46 +55,47 @@ export class RowFlistStore implements FlistStore {
   }
 
   put(flist: NewFlist, lease: Lease): Promise<FlistId> {
-    lease.holdChunks(flist.chunkIds)
     return this.#turn.run(() => this.#put(flist, lease))
   }
 
+  /** @throws {CorruptError} when it is lost or damaged. */
   descriptor(id: FlistId): Descriptor | undefined {
-    if (this.#rows.get(SPACES.flists, id) === undefined) return undefined
-    const bytes = this.#rows.get(SPACES.objects, id)
-    if (bytes === undefined) throw new CorruptError(toHex(id), `flist ${toHex(id)} has lost its descriptor`)
-    return decodeDescriptor(bytes)
+    if (this.numberOf(id) === undefined) return undefined
+    return decodeDescriptor(this.#object(id, id, 'its descriptor'))
   }
 
   async read(id: FlistId, { signal }: AbortOptions = {}): Promise<Uint8Array | undefined> {
     signal?.throwIfAborted()
     const descriptor = this.descriptor(id)
     if (descriptor === undefined) return undefined
-    const bytes = concat(descriptor.parts.map((sha256) => this.#readPart(id, sha256)))
-    const actual = createHash('sha256').update(bytes).digest()
-    if (!equalBytes(actual, descriptor.sha256)) {
+    const hash = createHash('sha256')
+    const parts: Uint8Array[] = []
+    for (const sha256 of descriptor.parts) {
+      const part = this.#readPart(id, sha256)
+      if (part === undefined) return undefined
+      hash.update(part)
+      parts.push(part)
+      if (parts.length % PARTS_AT_ONCE === 0) await breathe()
+    }
+    if (!equalBytes(hash.digest(), descriptor.sha256)) {
       throw new CorruptError(toHex(id), `the bytes of flist ${toHex(id)} are damaged on this disk`)
     }
-    return bytes
+    return concat(parts)
   }
 
   async chunkIds(id: FlistId): Promise<Uint8Array[] | undefined> {
-    return (await this.chunkList(id))?.map(([chunk]) => chunk)
+    const ids: Uint8Array[] = []
+    for await (const page of this.chunkPages(id)) for (const [chunk] of page) ids.push(chunk)
+    return this.numberOf(id) === undefined ? undefined : ids
   }
 
-  /** Its chunks with length and SHA-256, sorted by id. @throws {CorruptError} when a page is lost. */
-  async chunkList(id: FlistId): Promise<ChunkListRow[] | undefined> {
-    const descriptor = this.descriptor(id)
-    if (descriptor === undefined) return undefined
-    const rows: ChunkListRow[] = []
-    for (const page of descriptor.chunks) {
-      const bytes = this.#rows.get(SPACES.objects, page)
-      if (bytes === undefined)
-        throw new CorruptError(toHex(id), `flist ${toHex(id)} has lost a page of its chunk list`)
-      for (const row of decodeChunkListPage(bytes)) rows.push(row)
+  /** Its chunks with length and SHA-256, sorted by id. @throws {CorruptError} when a page is lost or damaged. */
+  async *chunkPages(id: FlistId): AsyncGenerator<readonly ChunkListRow[]> {
+    for (const page of this.descriptor(id)?.chunks ?? []) {
+      if (this.numberOf(id) === undefined) return // deleted while we read
+      yield decodeChunkListPage(this.#object(id, page, 'a page of its chunk list'))
       await breathe()
     }
-    return rows
   }
 
   async *ids(): AsyncGenerator<FlistId> {
@@ -97,9 +104,7 @@ export class RowFlistStore implements FlistStore {
 
   /** With `isStillUnwanted`, looks once more in the turn in which it deletes. */
   delete(id: FlistId, isStillUnwanted: () => boolean = () => true): Promise<void> {
-    return this.#turn.run(async () => {
-      if (isStillUnwanted()) await this.#delete(id)
-    })
+    return this.#turn.run(() => this.#delete(id, isStillUnwanted))
   }
 
   /** Every flist with the number of its references, and the last number given out; no flist is on its way meanwhile. */
@@ -107,8 +112,7 @@ export class RowFlistStore implements FlistStore {
     return this.#turn.run(async () => {
       const numbers: Array<readonly [FlistId, number]> = []
       for await (const [id, row] of this.#rows.rows(SPACES.flists)) numbers.push([id, readU64be(row)])
-      const next = this.#rows.get(SPACES.own, NEXT_NUMBER)
-      return { numbers, last: next === undefined ? 0 : readU64be(next) - 1 }
+      return { numbers, last: this.#nextNumber() - 1 }
     })
   }
 
@@ -123,81 +127,75 @@ export class RowFlistStore implements FlistStore {
     return row === undefined ? undefined : readU64be(row)
   }
 
-  /** Drops objects and part rows that no flist names any more. Nothing is put meanwhile. */
-  sweep(options?: AbortOptions): Promise<void> {
-    return this.#turn.run(async () => {
-      const named = new Set<string>()
-      for await (const id of this.ids()) {
-        const descriptor = this.descriptor(id)
-        named.add(toHex(id))
-        for (const object of [...(descriptor?.chunks ?? []), ...(descriptor?.parts ?? [])])
-          named.add(toHex(object))
-      }
+  /** Drops objects and part rows that no flist names any more, or none while a descriptor is damaged. Flists come and go meanwhile. */
+  async sweep(options?: AbortOptions): Promise<void> {
+    const since = new Set<string>()
+    await this.#turn.run(async () => void this.#sweeps.add(since)) // when none is half put
+    try {
+      const named = await this.#namedObjects(options)
+      if (named === undefined) return
       for (const space of [SPACES.objects, SPACES.parts]) {
+        let unnamed: Uint8Array[] = []
         for await (const [key] of this.#rows.rows(space, {}, options)) {
-          if (!named.has(toHex(key))) await this.#rows.write([{ type: 'delete', space, key }])
+          if (!named.has(toHex(key))) unnamed.push(key)
+          if (unnamed.length < SLICE_ROWS) continue
+          await this.#drop(space, unnamed, since)
+          unnamed = []
         }
+        await this.#drop(space, unnamed, since)
       }
-    })
+    } finally {
+      this.#sweeps.delete(since)
+    }
   }
 
   async #put(flist: NewFlist, lease: Lease): Promise<FlistId> {
-    const list = await this.#chunkRows(flist)
-    const pages: Uint8Array[] = []
-    for (const rows of chunkListPages(list)) {
-      pages.push(encodeChunkListPage(rows))
-      await breathe()
-    }
-    const parts = partsOf(flist.bytes)
-    const descriptor = encodeDescriptor(describe(flist, list, pages, parts))
+    const list = await this.#chunkRows(flist, lease)
+    const pages = await pagesOf(list)
+    const digests = await digestFlist(flist.bytes)
+    const { parts } = digests
+    const descriptor = encodeDescriptor(describe(flist, list, pages, digests))
     const id = descriptorId(descriptor)
     lease.holdFlist(id)
     lease.holdChunks(parts.map((part) => part.id))
-    if (this.#rows.get(SPACES.flists, id) !== undefined) return id
+    this.#name([id, ...pages.map((page) => page.id), ...parts.map(({ sha256 }) => sha256)])
+    if (this.numberOf(id) !== undefined) return id
 
     await this.#chunks.write(parts)
-    const number = await this.#takeNumber()
+    const number = this.#nextNumber()
     const referenced = [...list.map(([chunk]) => chunk), ...parts.map((part) => part.id)]
-    await this.#writeSlices(referenced.map((chunk) => referenceChange('put', chunk, number)))
+    await this.#writeSlices([
+      put(SPACES.own, NEXT_NUMBER, u64be(number + 1)), // first: what a crash leaves is never another flist's
+      ...referenced.map((chunk) => referenceChange('put', { chunk, number })),
+    ])
+    const ahead = pages.length - (pages.length % SLICE_PAGES)
+    for (let from = 0; from < ahead; from += SLICE_PAGES) {
+      await this.#rows.write(pages.slice(from, from + SLICE_PAGES).map((page) => objectChange(page)))
+    }
     await this.#rows.write([
-      ...pages.map((page) => put(SPACES.objects, descriptorId(page), page)),
+      ...pages.slice(ahead).map((page) => objectChange(page)),
       ...parts.map((part) => put(SPACES.parts, part.sha256, part.id)),
-      put(SPACES.objects, id, descriptor),
+      objectChange({ id, bytes: descriptor }),
       put(SPACES.flists, id, u64be(number)),
     ])
     return id
   }
 
-  /** @throws {InvalidInputError} naming a chunk that is not here. */
-  async #chunkRows({ chunkIds }: NewFlist): Promise<ChunkListRow[]> {
+  /** Held and looked up in one turn of the event loop. @throws {InvalidInputError} naming a chunk that is not here. */
+  async #chunkRows({ chunkIds }: NewFlist, lease: Lease): Promise<ChunkListRow[]> {
     const list: ChunkListRow[] = []
-    for (const [at, id] of sortedOnce(chunkIds).entries()) {
-      const info = this.#chunks.info(id)
-      if (info === undefined) throw new InvalidInputError(`chunk ${toHex(id)} is not here`)
-      list.push([id, info.lengthBytes, info.sha256])
-      if (at % SLICE_ROWS === SLICE_ROWS - 1) await breathe()
+    const ids = await sortedOnce(chunkIds)
+    for (let from = 0; from < ids.length; from += IDS_AT_ONCE) {
+      const slice = ids.slice(from, from + IDS_AT_ONCE)
+      lease.holdChunks(slice)
+      for (const id of slice) {
+        const info = this.#chunks.info(id)
+        if (info === undefined) throw new InvalidInputError(`chunk ${toHex(id)} is not here`)
+        list.push([id, info.lengthBytes, info.sha256])
+      }
+      await breathe()
     }
     return list
-  }
-
-  async #delete(id: FlistId): Promise<void> {
-    const number = this.numberOf(id)
-    if (number === undefined) return
-    const list = await this.chunkList(id).catch(() => undefined) // damaged: the collector finds its references
-    const descriptor = this.descriptor(id)
-    const parts =
-      descriptor === undefined ? [] : this.partIds(descriptor).filter((part) => part !== undefined)
-    await this.#rows.write([{ type: 'delete', space: SPACES.flists, key: id }])
-    const referenced = [...(list ?? []).map(([chunk]) => chunk), ...parts]
-    await this.#writeSlices(referenced.map((chunk) => referenceChange('delete', chunk, number)))
-  }
-
-  /** Durable before it is used, so that references which a crash left are never another flist's. */
-  async #takeNumber(): Promise<number> {
-    const row = this.#rows.get(SPACES.own, NEXT_NUMBER)
-    const number = row === undefined ? 1 : readU64be(row)
-    await this.#rows.write([put(SPACES.own, NEXT_NUMBER, u64be(number + 1))])
-    return number
   }
 
   async #writeSlices(changes: readonly RowChange[]): Promise<void> {
@@ -207,62 +205,104 @@ export class RowFlistStore implements FlistStore {
     }
   }
 
-  #readPart(flist: FlistId, sha256: Uint8Array): Uint8Array {
+  async #delete(id: FlistId, isStillUnwanted: () => boolean): Promise<void> {
+    const referenced = await this.#referencedBy(id).catch(() => []) // damaged: the collector finds its references
+    const number = this.numberOf(id)
+    if (number === undefined || !isStillUnwanted()) return
+    await this.#rows.write([
+      { type: 'delete', space: SPACES.flists, key: id },
+      { type: 'delete', space: SPACES.objects, key: id },
+    ])
+    await this.#writeSlices(referenced.map((chunk) => referenceChange('delete', { chunk, number })))
+  }
+
+  async #referencedBy(id: FlistId): Promise<Uint8Array[]> {
+    const chunks = (await this.chunkIds(id)) ?? []
+    const descriptor = this.descriptor(id)
+    const parts = descriptor === undefined ? [] : this.partIds(descriptor)
+    return [...chunks, ...parts.filter((part) => part !== undefined)]
+  }
+
+  #nextNumber(): number {
+    const row = this.#rows.get(SPACES.own, NEXT_NUMBER)
+    return row === undefined ? 1 : readU64be(row)
+  }
+
+  #name(objects: readonly Uint8Array[]): void {
+    for (const sweep of this.#sweeps) for (const object of objects) sweep.add(toHex(object))
+  }
+
+  /** `undefined` when a flist cannot tell. */
+  async #namedObjects(options?: AbortOptions): Promise<Set<string> | undefined> {
+    const named = new Set<string>()
+    for await (const [id] of this.#rows.rows(SPACES.flists, {}, options)) {
+      const descriptor = this.#descriptorIfGood(id)
+      if (descriptor === undefined) {
+        if (this.numberOf(id) !== undefined) return undefined
+        continue // deleted meanwhile
+      }
+      for (const object of [id, ...descriptor.chunks, ...descriptor.parts]) named.add(toHex(object))
+    }
+    return named
+  }
+
+  #descriptorIfGood(id: FlistId): Descriptor | undefined {
+    try {
+      return this.descriptor(id)
+    } catch (error) {
+      if (error instanceof HubError) return undefined
+      throw error
+    }
+  }
+
+  #drop(space: string, unnamed: readonly Uint8Array[], since: ReadonlySet<string>): Promise<void> {
+    return this.#turn.run(() => {
+      const still = unnamed.filter((key) => !since.has(toHex(key)))
+      return this.#rows.write(still.map((key) => ({ type: 'delete', space, key })))
+    })
+  }
+
+  /** Bytes that are kept under their SHA-256. */
+  #object(flist: FlistId, id: Uint8Array, what: string): Uint8Array {
+    const bytes = this.#rows.get(SPACES.objects, id)
+    if (bytes === undefined) throw new CorruptError(toHex(flist), `flist ${toHex(flist)} has lost ${what}`)
+    if (equalBytes(descriptorId(bytes), id)) return bytes
+    throw new CorruptError(toHex(flist), `${what} is damaged on this disk: flist ${toHex(flist)}`)
+  }
+
+  /** `undefined` when the flist has been deleted meanwhile. */
+  #readPart(flist: FlistId, sha256: Uint8Array): Uint8Array | undefined {
     const id = this.#rows.get(SPACES.parts, sha256)
     const bytes = id === undefined ? undefined : this.#chunks.read(id)
-    if (bytes === undefined) throw new CorruptError(toHex(flist), `flist ${toHex(flist)} has lost a part`)
-    return bytes
+    if (bytes !== undefined || this.numberOf(flist) === undefined) return bytes
+    throw new CorruptError(toHex(flist), `flist ${toHex(flist)} has lost a part`)
   }
-}
-
-function partsOf(bytes: Uint8Array): Part[] {
-  const parts: Part[] = []
-  for (let from = 0; from < bytes.length; from += FLIST_PART_BYTES) {
-    const part = bytes.subarray(from, from + FLIST_PART_BYTES)
-    parts.push({ id: blake2b256(part), bytes: part, sha256: createHash('sha256').update(part).digest() })
-  }
-  return parts
-}
-
-/** In byte order, each once. As texts of a character a byte: five times faster than comparing bytes. */
-function sortedOnce(ids: readonly Uint8Array[]): Uint8Array[] {
-  return [...new Set(ids.map(toLatin1))].sort().map((text) => Buffer.from(text, 'latin1'))
 }
 
 function describe(
   { format, bytes, files }: NewFlist,
   list: readonly ChunkListRow[],
-  pages: readonly Uint8Array[],
-  parts: readonly Part[],
+  pages: readonly Page[],
+  { parts, sha256, md5 }: FlistDigests,
 ): Descriptor {
   return {
     v: 1,
     fmt: format,
     size: bytes.length,
-    sha256: createHash('sha256').update(bytes).digest(),
-    md5: createHash('md5').update(bytes).digest(),
-    parts: parts.map(({ sha256 }) => sha256),
-    chunks: pages.map(descriptorId),
+    sha256,
+    md5,
+    parts: parts.map((part) => part.sha256),
+    chunks: pages.map(({ id }) => id),
     nChunks: list.length,
     bytes: list.reduce((sum, [, length]) => sum + length, 0),
     files,
   }
 }
 
+function objectChange({ id, bytes }: Page): RowChange {
+  return put(SPACES.objects, id, bytes)
+}
+
 function put(space: string, key: Uint8Array, value: Uint8Array): RowChange {
   return { type: 'put', space, key, value }
-}
-
-/** A flist's hold on a chunk. */
-export function referenceChange(type: 'put' | 'delete', chunk: Uint8Array, number: number): RowChange {
-  const key = concat([chunk, u64be(number).subarray(8 - NUMBER_BYTES)])
-  return type === 'put'
-    ? { type, space: SPACES.references, key, value: new Uint8Array() }
-    : { type, space: SPACES.references, key }
-}
-
-/** Chunk and flist number of a reference row's key. */
-export function parseReference(key: Uint8Array): { chunk: Uint8Array; number: number } {
-  const at = key.length - NUMBER_BYTES
-  return { chunk: key.subarray(0, at), number: Buffer.from(key).readUIntBE(at, NUMBER_BYTES) }
 }
