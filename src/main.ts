@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S MALLOC_ARENA_MAX=2 node --max-semi-space-size=8
 /** argv → command → exit code. The only place that ends the process and listens for the system's signals. */
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
