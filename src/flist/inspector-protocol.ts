@@ -1,7 +1,7 @@
 import type { FlistLimits } from './limits.ts'
 import type { FlistProblem } from './problems.ts'
 import type { Survey, SurveyOptions } from './survey.ts'
-import type { ThreadError } from './thread-error.ts'
+import type { PackedError } from './worker-errors.ts'
 
 /** What the main thread and an inspector's thread say to each other: one question at a time. */
 export interface ThreadData {
@@ -51,7 +51,7 @@ export type FromThread =
   | { readonly batch: Uint8Array<ArrayBuffer> }
   | { readonly answer: Answers[Question['kind']] }
   /** `isBroken`: something failed that should not; whatever it left in memory is not to be trusted. */
-  | { readonly failure: ThreadError; readonly isBroken: boolean }
+  | { readonly failure: PackedError; readonly isBroken: boolean }
 
 /**
  * Bytes of entries that one question answers at most: about 200,000 entries. A thread never waits for a reader, who

@@ -7,7 +7,7 @@ import { SECOND_MS } from '../util/units.ts'
 import type { AbortOptions } from '../util/units.ts'
 import type { Answers, FromThread, Question, ThreadData } from './inspector-protocol.ts'
 import type { FlistLimits } from './limits.ts'
-import { unpackError } from './thread-error.ts'
+import { unpackError } from './worker-errors.ts'
 
 /** V8 would take 48 MiB of each thread for what is garbage at once. */
 const MAX_YOUNG_MIB = 12

@@ -8,7 +8,7 @@ import { WINDOW_BYTES } from './inspector-protocol.ts'
 import type { Answers, ChunkToVerify, FromThread, Question, ThreadData } from './inspector-protocol.ts'
 import { FlistReader } from './reader.ts'
 import { surveyFlist } from './survey.ts'
-import { packError } from './thread-error.ts'
+import { packError } from './worker-errors.ts'
 
 /** The thread of a `FlistInspector`: the only place where flists of strangers are read. */
 const port = parentPort
