@@ -176,6 +176,22 @@ describe('a store to which much happens at once', () => {
     assert.deepEqual(await problemsOf(store), [])
   })
 
+  for (const when of ['early', 'late'] as const) {
+    it(`goes on from what is on the disk after rows of which nobody knows (${when})`, async (t) => {
+      const store = await openStore(t)
+      await store.chunks.write([chunkOf(1)])
+      const hasFailed = failNextBatch(store.levels.index, when)
+      await assert.rejects(store.chunks.write([chunkOf(2), chunkOf(3)]), DiskFullError)
+      assert.ok(hasFailed())
+      await store.chunks.write([chunkOf(4)])
+      await store.chunks.delete([chunkOf(1).id])
+      assert.deepEqual(await problemsOf(store), [])
+      const kept = when === 'late' ? 3 : 1
+      assert.deepEqual(store.chunks.totals(), { chunks: kept, bytes: kept * 100 })
+      for await (const [id] of store.chunks.entries()) assert.equal(store.chunks.read(id)?.length, 100)
+    })
+  }
+
   it('counts a chunk once that is named twice in a deletion', async (t) => {
     const { chunks } = await openStore(t)
     await chunks.write([chunkOf(1), chunkOf(2)])
