@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -17,7 +18,11 @@ describe('README.md', () => {
     assert.doesNotMatch(await readFile('README.md', 'utf8'), /@@|TODO|FIXME/)
   })
 
-  it('has a tour whose commands print what it says', async () => {
+  const needs = ['bash', 'curl', 'tar', 'gzip'].filter(
+    (tool) => spawnSync(tool, ['--version']).error !== undefined,
+  )
+  const skip = needs.length > 0 && `needs ${needs.join(', ')}`
+  it('has a tour whose commands print what it says', { skip }, async () => {
     const steps = parseTour(await readFile('README.md', 'utf8'))
     assert.ok(steps.length >= 15, `only ${steps.length} commands found`)
     const home = await mkdtemp(join(tmpdir(), 'zhub-tour-'))
