@@ -75,6 +75,18 @@ describe('a root filesystem', () => {
     },
   )
 
+  const needs = !IS_ROOT
+    ? 'needs root: owners and devices'
+    : !existsSync(DECODER) && 'recorded data is not here: flistv1.py'
+  it('is whole to an independent decoder, chunks from the chunk port', { skip: needs }, async () => {
+    const source = join(folder, 'decoded')
+    await makeEveryKind(source)
+    const archive = join(folder, 'decoded.tar')
+    execFileSync('tar', ['--format=gnu', '-cf', archive, '-C', source, '.'])
+    await zhub('put', archive, 'decoded')
+    await decodeIndependently('decoded', source)
+  })
+
   it(
     'of this machine comes back bit for bit',
     { skip: (!IS_ROOT && 'needs root: owners') || (REAL_TREE === undefined && 'no tree to pack') },
