@@ -7,6 +7,7 @@ import { equalBytes, fromUtf8, readU64be, toHex, toLatin1, u64be } from '../util
 import type { AbortOptions } from '../util/units.ts'
 import { decodeChunkRow, encodeChunkRow, isChunkRow, type ChunkRow } from './chunk-row.ts'
 import type { ChunkTotals } from './chunk-store.ts'
+import { decodeNumber } from './number-row.ts'
 import type { RowChange, RowStore } from './row-store.ts'
 import { SPACES } from './spaces.ts'
 
@@ -140,10 +141,10 @@ export class ChunkIndex {
     )
   }
 
-  /** `undefined` before the first chunk. */
+  /** `undefined` before the first chunk. @throws {CorruptError} when they cannot be read. */
   totals(): IndexTotals | undefined {
     const row = this.#rows.get(SPACES.own, TOTALS)
-    return row && { nextNumber: readU64be(row, 0), chunks: readU64be(row, 8), bytes: readU64be(row, 16) }
+    return row && decodeTotals(row)
   }
 
   async isEmpty(): Promise<boolean> {
@@ -168,6 +169,14 @@ function chunkChanges(id: Uint8Array, row: ChunkRow): RowChange[] {
     changes.push({ type: 'put', space: SPACES.plain, key: row.plainKey, value: id })
   }
   return changes
+}
+
+function decodeTotals(row: Uint8Array): IndexTotals {
+  return {
+    nextNumber: decodeNumber(row.subarray(0, 8), 'the number of the next payload'),
+    chunks: decodeNumber(row.subarray(8, 16), 'the count of chunks'),
+    bytes: decodeNumber(row.subarray(16), 'the count of bytes'),
+  }
 }
 
 function encodeTotals({ nextNumber, chunks, bytes }: IndexTotals): Uint8Array {

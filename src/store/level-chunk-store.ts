@@ -50,6 +50,8 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
   readonly #reclaimer: Reclaimer
   readonly #turn = new Mutex()
   readonly #arriving = new Map<string, Arrival>()
+  /** Writes, uses and deletions that have not been answered. */
+  readonly #underWay = new Set<Promise<void>>()
   #queue: Arrival[] = []
   #totals = NOTHING
   /** A write failed, and nobody knows how much of it is on the disk. */
@@ -73,10 +75,10 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
     return store
   }
 
-  /** Waits for what is under way. */
+  /** Waits for what is under way, all that was asked for before it. */
   async close(): Promise<void> {
     await this.#reclaimer.close()
-    await this.#turn.run(async () => {})
+    await Promise.allSettled(this.#underWay)
   }
 
   read(id: Uint8Array): Uint8Array | undefined {
@@ -98,7 +100,11 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
     return plainKeys.map((key) => this.#index.idOf(key))
   }
 
-  async write(chunks: readonly Chunk[]): Promise<void> {
+  write(chunks: readonly Chunk[]): Promise<void> {
+    return this.#track(this.#write(chunks))
+  }
+
+  async #write(chunks: readonly Chunk[]): Promise<void> {
     await this.#space.require(chunks.reduce((sum, { bytes }) => sum + bytes.length, 0))
     const { fresh, used, waits } = this.#sort(chunks)
     for (const [key, { chunk, sha256 }] of fresh) {
@@ -119,18 +125,19 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
       const row = this.#index.get(id)
       if (row !== undefined) used.push(...this.#used(id, row))
     }
-    await this.#index.change(used)
+    await this.#track(this.#index.change(used))
   }
 
   async delete(ids: readonly Uint8Array[]): Promise<void> {
     const leaving = this.#index.leave(ids)
-    await this.#turn.run(async () => {
+    const dropping = this.#turn.run(async () => {
       try {
         await this.#decided(() => this.#drop(leaving))
       } finally {
         this.#index.left(leaving)
       }
     })
+    await this.#track(dropping)
   }
 
   entries(after?: Uint8Array, options?: AbortOptions): AsyncGenerator<readonly [Uint8Array, ChunkInfo]> {
@@ -140,6 +147,11 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
   totals(): ChunkTotals {
     const { chunks, bytes } = this.#totals
     return { chunks, bytes }
+  }
+
+  /** Resolves when the space that deletions freed has gone back to the disk, as far as it was worth it. */
+  settled(): Promise<void> {
+    return this.#reclaimer.settled()
   }
 
   /** As they stand on the disk; payloads from `nextNumber` on have not been acknowledged. */
@@ -278,7 +290,7 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
   /** A crash leaves at most one batch of payloads that no row knows. */
   async #recover(): Promise<void> {
     const totals = this.#index.totals()
-    if (totals === undefined && !(await this.#index.isEmpty()))
+    if ((totals ?? NOTHING).chunks === 0 && !(await this.#index.isEmpty()))
       throw strangers('the index has lost its totals')
     this.#totals = totals ?? NOTHING
     await this.#free(await this.#index.freed())
@@ -289,6 +301,13 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
       if (unknown.length > BATCH_CHUNKS) throw strangers('there are payloads that the index does not know')
     }
     await this.#payloads.delete(unknown)
+  }
+
+  #track(work: Promise<void>): Promise<void> {
+    this.#underWay.add(work)
+    const forget = () => void this.#underWay.delete(work)
+    work.then(forget, forget)
+    return work
   }
 
   #nowS(): number {

@@ -22,7 +22,16 @@ function describe(error: Error): string {
   return `${code ?? ''} ${error.message} `
 }
 
-/** Runs a call into LevelDB; its errors become ours. */
+/** A call into LevelDB that answers at once; its errors become ours. */
+export function inStoreSync<T>(work: () => T): T {
+  try {
+    return work()
+  } catch (cause) {
+    throw storeError(cause)
+  }
+}
+
+/** A call into LevelDB that waits; its errors become ours. */
 export async function inStore<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()

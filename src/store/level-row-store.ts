@@ -1,6 +1,6 @@
 import { EMPTY, fromUtf8 } from '../util/bytes.ts'
 import type { AbortOptions } from '../util/units.ts'
-import { inStore, storeError } from './level-errors.ts'
+import { inStore, inStoreSync } from './level-errors.ts'
 import { LevelWriter, type ByteDatabase } from './level-writer.ts'
 import type { Row, RowChange, RowRange, RowStore, Space } from './row-store.ts'
 
@@ -30,11 +30,7 @@ export class LevelRowStore implements RowStore {
   }
 
   get(space: Space, key: Uint8Array): Uint8Array | undefined {
-    try {
-      return this.#database.getSync(this.#key(space, key))
-    } catch (cause) {
-      throw storeError(cause)
-    }
+    return inStoreSync(() => this.#database.getSync(this.#key(space, key)))
   }
 
   async getMany(
@@ -49,7 +45,7 @@ export class LevelRowStore implements RowStore {
   async *rows(space: Space, range: RowRange = {}, { signal }: AbortOptions = {}): AsyncGenerator<Row> {
     signal?.throwIfAborted()
     const prefixLength = this.#prefix(space).length
-    const iterator = this.#database.iterator(this.#range(space, range))
+    const iterator = inStoreSync(() => this.#database.iterator(this.#range(space, range)))
     try {
       for (;;) {
         const rows = await inStore(() => iterator.nextv(ROWS_AT_ONCE))

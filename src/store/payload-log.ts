@@ -3,7 +3,7 @@
  * at twofold write amplification, where hash keys reach 67 at sevenfold).
  */
 import { readU64be, u64be } from '../util/bytes.ts'
-import { inStore, storeError } from './level-errors.ts'
+import { inStore, inStoreSync } from './level-errors.ts'
 import { LevelWriter, type ByteDatabase } from './level-writer.ts'
 
 /** Numbers from `from` up to, not including, `to`. */
@@ -22,11 +22,7 @@ export class PayloadLog {
   }
 
   get(number: number): Uint8Array | undefined {
-    try {
-      return this.#database.getSync(u64be(number))
-    } catch (cause) {
-      throw storeError(cause)
-    }
+    return inStoreSync(() => this.#database.getSync(u64be(number)))
   }
 
   /** Durable when it resolves. Bytes may be a view of shared memory: they are copied before it resolves. */
@@ -48,7 +44,7 @@ export class PayloadLog {
   async *numbers(
     { from, to }: NumberRange = { from: 0, to: Number.MAX_SAFE_INTEGER },
   ): AsyncGenerator<number> {
-    const iterator = this.#database.keys({ gte: u64be(from), lt: u64be(to) })
+    const iterator = inStoreSync(() => this.#database.keys({ gte: u64be(from), lt: u64be(to) }))
     try {
       for (;;) {
         const keys = await inStore(() => iterator.nextv(1024))

@@ -14,7 +14,7 @@ import {
   type ChunkListRow,
   type Descriptor,
 } from '../format/descriptor.ts'
-import { concat, equalBytes, fromUtf8, readU64be, toHex, u64be } from '../util/bytes.ts'
+import { concat, equalBytes, fromUtf8, toHex, u64be } from '../util/bytes.ts'
 import { Mutex } from '../util/mutex.ts'
 import type { AbortOptions } from '../util/units.ts'
 import type { ChunkStore } from './chunk-store.ts'
@@ -27,6 +27,7 @@ import {
   type Page,
 } from './flist-digests.ts'
 import type { FlistId, FlistStore, Lease, NewFlist } from './flist-store.ts'
+import { decodeNumber } from './number-row.ts'
 import { referenceChange } from './references.ts'
 import type { RowChange, RowStore } from './row-store.ts'
 import { SPACES } from './spaces.ts'
@@ -111,7 +112,7 @@ export class RowFlistStore implements FlistStore {
   census(): Promise<{ readonly numbers: ReadonlyArray<readonly [FlistId, number]>; readonly last: number }> {
     return this.#turn.run(async () => {
       const numbers: Array<readonly [FlistId, number]> = []
-      for await (const [id, row] of this.#rows.rows(SPACES.flists)) numbers.push([id, readU64be(row)])
+      for await (const [id, row] of this.#rows.rows(SPACES.flists)) numbers.push([id, readFlistNumber(row)])
       return { numbers, last: this.#nextNumber() - 1 }
     })
   }
@@ -124,7 +125,7 @@ export class RowFlistStore implements FlistStore {
   /** Number under which a flist's references stand. */
   numberOf(id: FlistId): number | undefined {
     const row = this.#rows.get(SPACES.flists, id)
-    return row === undefined ? undefined : readU64be(row)
+    return row === undefined ? undefined : readFlistNumber(row)
   }
 
   /** Drops objects and part rows that no flist names any more, or none while a descriptor is damaged. Flists come and go meanwhile. */
@@ -225,7 +226,7 @@ export class RowFlistStore implements FlistStore {
 
   #nextNumber(): number {
     const row = this.#rows.get(SPACES.own, NEXT_NUMBER)
-    return row === undefined ? 1 : readU64be(row)
+    return row === undefined ? 1 : decodeNumber(row, 'the number of the next flist')
   }
 
   #name(objects: readonly Uint8Array[]): void {
@@ -277,6 +278,10 @@ export class RowFlistStore implements FlistStore {
     if (bytes !== undefined || this.numberOf(flist) === undefined) return bytes
     throw new CorruptError(toHex(flist), `flist ${toHex(flist)} has lost a part`)
   }
+}
+
+function readFlistNumber(row: Uint8Array): number {
+  return decodeNumber(row, 'the number of a flist')
 }
 
 function describe(
