@@ -2,10 +2,11 @@
 import { createHash } from 'node:crypto'
 import { setImmediate as breathe } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
-import { HubError } from '../errors.ts'
+import { CorruptError, HubError } from '../errors.ts'
 import { blake2b128 } from '../format/blake2b.ts'
 import { equalBytes, toHex, u64be } from '../util/bytes.ts'
 import type { AbortOptions } from '../util/units.ts'
+import type { IndexTotals } from './chunk-index.ts'
 import { decodeChunkRow, isChunkRow, type ChunkRow } from './chunk-row.ts'
 import type { FsckDeps, FsckOptions, Report, StoreProblem } from './fsck.ts'
 import { NumberSet } from './number-set.ts'
@@ -22,6 +23,7 @@ type Found = Omit<StoreProblem, 'id'> | undefined
 export async function checkChunks(deps: FsckDeps, report: Report, options: FsckOptions): Promise<number> {
   const { payloads } = deps
   const { first, rows, totals, nextNumber } = await beginCount(deps, options)
+  const expected = deps.chunks.totals().chunks
   const numbers = new NumberSet()
   const counted = { chunks: 0, bytes: 0 }
   for (let step = first; step.done !== true; step = await rows.next()) {
@@ -34,11 +36,13 @@ export async function checkChunks(deps: FsckDeps, report: Report, options: FsckO
       if (found !== undefined && isHere(deps, id)) report({ ...found, id: toHex(id) })
     } else report({ kind: 'chunk-row', id: toHex(id), detail: 'its index row cannot be read' })
     counted.chunks++
-    options.onProgress?.(counted.chunks, Math.max(counted.chunks, totals.chunks))
+    options.onProgress?.(counted.chunks, Math.max(counted.chunks, expected))
     if (counted.chunks % CHUNKS_AT_ONCE === 0) await breathe()
   }
-  if (counted.chunks !== totals.chunks || counted.bytes !== totals.bytes) {
-    const detail = `${counted.chunks} chunks of ${counted.bytes} bytes; ${totals.chunks} of ${totals.bytes} were counted`
+  if (counted.chunks !== totals?.chunks || counted.bytes !== totals.bytes) {
+    const told =
+      totals === undefined ? 'but the totals cannot be read' : `not ${totals.chunks} of ${totals.bytes}`
+    const detail = `there are ${counted.chunks} chunks of ${counted.bytes} bytes, ${told}`
     report({ kind: 'totals-wrong', id: 'totals', detail })
   }
   for (const gap of numbers.gaps(nextNumber)) await checkGap(deps, gap, report, options)
@@ -46,17 +50,27 @@ export async function checkChunks(deps: FsckDeps, report: Report, options: FsckO
 }
 
 /** Rows and totals of one moment: nothing was written between asking for the one and for the other. */
-async function beginCount({ rows: store, chunks }: FsckDeps, { signal }: AbortOptions) {
+async function beginCount(deps: FsckDeps, { signal }: AbortOptions) {
   for (;;) {
-    const before = chunks.durableTotals()
-    const rows: AsyncIterator<Row> = store.rows(SPACES.chunks, {}, { signal })[Symbol.asyncIterator]()
+    const before = totalsOf(deps)
+    const rows: AsyncIterator<Row> = deps.rows.rows(SPACES.chunks, {}, { signal })[Symbol.asyncIterator]()
     const firstStep = rows.next() // takes the snapshot
-    const totals = chunks.durableTotals()
+    const totals = totalsOf(deps)
     const first = await firstStep
-    if (totals.chunks === before.chunks && totals.nextNumber === before.nextNumber) {
-      return { rows, first, totals, nextNumber: totals.nextNumber }
+    if (totals?.chunks === before?.chunks && totals?.nextNumber === before?.nextNumber) {
+      return { rows, first, totals, nextNumber: totals?.nextNumber ?? 0 }
     }
     await rows.return?.()
+  }
+}
+
+/** `undefined` when they are damaged. */
+function totalsOf({ chunks }: FsckDeps): IndexTotals | undefined {
+  try {
+    return chunks.durableTotals()
+  } catch (error) {
+    if (error instanceof CorruptError) return undefined
+    throw error
   }
 }
 

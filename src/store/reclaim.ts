@@ -40,10 +40,15 @@ export class Reclaimer {
     void this.#turn.run(() => this.#run()).catch(() => {}) // the next run looks at everything again
   }
 
-  /** Waits for the stretch under way. */
-  async close(): Promise<void> {
+  /** Resolves when nothing is under way. */
+  settled(): Promise<void> {
+    return this.#turn.run(async () => {})
+  }
+
+  /** Waits for the stretch under way, and leaves the others. */
+  close(): Promise<void> {
     this.#stopping.abort()
-    await this.#turn.run(async () => {})
+    return this.settled()
   }
 
   async #run(): Promise<void> {

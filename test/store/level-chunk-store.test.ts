@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import {
   CorruptError,
@@ -7,11 +9,13 @@ import {
   LimitError,
   MalformedError,
 } from '../../src/errors.ts'
+import { blake2b128 } from '../../src/format/blake2b.ts'
 import { decodeChunkRow, encodeChunkRow } from '../../src/store/chunk-row.ts'
 import { receiveChunk } from '../../src/store/receive.ts'
 import { SPACES } from '../../src/store/spaces.ts'
 import { toHex, u64be } from '../../src/util/bytes.ts'
 import { chunkOf } from '../suites/chunk-store.ts'
+import { noise } from '../doubles/noise.ts'
 import { openStore } from './open-store.ts'
 
 describe('LevelChunkStore', () => {
@@ -67,6 +71,27 @@ describe('LevelChunkStore', () => {
     await chunks.write(many)
     for (const { id, bytes } of many) assert.deepEqual(Buffer.from(chunks.read(id) ?? []), bytes)
     assert.deepEqual(chunks.totals(), { chunks: 60, bytes: 30_000_000 })
+  })
+
+  it('gives the space of what was deleted back to the disk', async (t) => {
+    const store = await openStore(t)
+    const chunkAt = (number: number) => ({
+      id: blake2b128(noise(number, 500_000)),
+      bytes: noise(number, 500_000),
+    })
+    const chunks = Array.from({ length: 200 }, (_, number) => chunkAt(number))
+    await store.chunks.write(chunks)
+    await store.chunks.delete(chunks.slice(10).map(({ id }) => id))
+    await store.chunks.settled()
+    await store.close()
+    const sizes = (await readdir(join(store.folder, 'chunks'))).map(
+      async (name) => (await stat(join(store.folder, 'chunks', name))).size,
+    )
+    const size = (await Promise.all(sizes)).reduce((sum, one) => sum + one, 0)
+    assert.ok(size < 30_000_000, `${size} bytes for 5,000,000`)
+    const { chunks: again } = await store.reopen()
+    for (const { id, bytes } of chunks.slice(0, 10))
+      assert.deepEqual(Buffer.from(again.read(id) ?? []), Buffer.from(bytes))
   })
 
   it('stores nothing below the low-water mark', async (t) => {

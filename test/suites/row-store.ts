@@ -1,6 +1,6 @@
 /** The contract of `RowStore`. Every implementation passes all of it; there are no skips. */
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { describe, it, type TestContext } from 'node:test'
 import type { RowChange, RowRange, RowStore } from '../../src/store/row-store.ts'
 import { fromUtf8, toUtf8 } from '../../src/util/bytes.ts'
 
@@ -14,10 +14,10 @@ export async function readRows(store: RowStore, space: string, range?: RowRange)
   return found
 }
 
-export function testRowStore(name: string, open: () => Promise<RowStore>): void {
+export function testRowStore(name: string, open: (t: TestContext) => Promise<RowStore>): void {
   describe(`${name} is a RowStore`, () => {
-    it('answers what was written, and nothing for what was not', async () => {
-      const store = await open()
+    it('answers what was written, and nothing for what was not', async (t) => {
+      const store = await open(t)
       await store.write([putRow('a', 'k', 'v')])
       assert.equal(toUtf8(store.get('a', fromUtf8('k')) ?? new Uint8Array()), 'v')
       assert.equal(store.get('a', fromUtf8('other')), undefined)
@@ -29,8 +29,8 @@ export function testRowStore(name: string, open: () => Promise<RowStore>): void 
       )
     })
 
-    it('keeps its own copy, and gives copies away', async () => {
-      const store = await open()
+    it('keeps its own copy, and gives copies away', async (t) => {
+      const store = await open(t)
       const value = fromUtf8('mine')
       const key = fromUtf8('k')
       const writing = store.write([{ type: 'put', space: 'a', key, value }])
@@ -47,15 +47,15 @@ export function testRowStore(name: string, open: () => Promise<RowStore>): void 
       assert.deepEqual(await readRows(store, 'a'), ['k=mine'])
     })
 
-    it('keeps spaces apart, also where one name begins with another', async () => {
-      const store = await open()
+    it('keeps spaces apart, also where one name begins with another', async (t) => {
+      const store = await open(t)
       await store.write([putRow('a', 'k', '1'), putRow('ab', 'k', '2'), putRow('a', '', '0')])
       assert.deepEqual(await readRows(store, 'a'), ['=0', 'k=1'])
       assert.deepEqual(await readRows(store, 'ab'), ['k=2'])
     })
 
-    it('gives ranges in byte order, both ways, with every bound', async () => {
-      const store = await open()
+    it('gives ranges in byte order, both ways, with every bound', async (t) => {
+      const store = await open(t)
       await store.write(['d', 'b', 'a', 'c', '\u00ff', 'aa'].map((key) => putRow('a', key, '')))
       assert.deepEqual(await readRows(store, 'a'), ['a=', 'aa=', 'b=', 'c=', 'd=', '\u00ff='])
       const [b, d] = [fromUtf8('b'), fromUtf8('d')]
@@ -65,8 +65,8 @@ export function testRowStore(name: string, open: () => Promise<RowStore>): void 
       assert.deepEqual(await readRows(store, 'a', { gt: d, lt: b }), [])
     })
 
-    it('a range shows the state of its first step', async () => {
-      const store = await open()
+    it('a range shows the state of its first step', async (t) => {
+      const store = await open(t)
       await store.write([putRow('a', '1', ''), putRow('a', '2', ''), putRow('a', '3', '')])
       const seen: string[] = []
       for await (const [key] of store.rows('a')) {
@@ -79,8 +79,8 @@ export function testRowStore(name: string, open: () => Promise<RowStore>): void 
       assert.deepEqual(await readRows(store, 'a'), ['1=', '2=', '4='])
     })
 
-    it('lands writes in the order of their calls, the last one of a key wins', async () => {
-      const store = await open()
+    it('lands writes in the order of their calls, the last one of a key wins', async (t) => {
+      const store = await open(t)
       await Promise.all([
         store.write([putRow('a', 'k', '1')]),
         store.write([putRow('a', 'k', '2'), putRow('a', 'l', '2')]),
@@ -90,8 +90,8 @@ export function testRowStore(name: string, open: () => Promise<RowStore>): void 
       assert.deepEqual(await readRows(store, 'a'), ['k=3'])
     })
 
-    it('rejects with the reason of an aborted signal, as it is', async () => {
-      const store = await open()
+    it('rejects with the reason of an aborted signal, as it is', async (t) => {
+      const store = await open(t)
       await store.write([putRow('a', '1', '')])
       const reason = new Error('enough')
       const signal = AbortSignal.abort(reason)
