@@ -69,13 +69,19 @@ export class RowLeases implements Leases {
     }
   }
 
-  holdUntil(ids: readonly Uint8Array[], untilS: number): Promise<void> {
-    for (const id of ids) for (const watch of this.#watches) watch.chunks.add(toLatin1(id))
-    return this.#turn.run(() => {
-      const value = fromUtf8(String(untilS))
-      const longer = ids.filter((id) => untilS > this.#heldUntilS(id))
-      return this.#rows.write(longer.map((key) => ({ type: 'put', space: SPACES.holds, key, value })))
-    })
+  /** Held from the call on. */
+  async holdUntil(ids: readonly Uint8Array[], untilS: number): Promise<void> {
+    const lease = this.open() // until the rows say so
+    lease.holdChunks(ids)
+    try {
+      await this.#turn.run(() => {
+        const value = fromUtf8(String(untilS))
+        const longer = ids.filter((id) => untilS > this.#heldUntilS(id))
+        return this.#rows.write(longer.map((key) => ({ type: 'put', space: SPACES.holds, key, value })))
+      })
+    } finally {
+      lease.release()
+    }
   }
 
   holdsChunk(id: Uint8Array): boolean {

@@ -47,6 +47,8 @@ export class RowFlistStore implements FlistStore {
   readonly #rows: RowStore
   readonly #chunks: ChunkStore
   readonly #turn = new Mutex()
+  /** Flists whose deletion is decided and not yet durable: whoever takes a hold from then on must not find them. */
+  readonly #leaving = new Set<string>()
   /** Objects and parts that flists have come to name since each sweep under way began. */
   readonly #sweeps = new Set<Set<string>>()
 
@@ -61,8 +63,7 @@ export class RowFlistStore implements FlistStore {
 
   /** @throws {CorruptError} when it is lost or damaged. */
   descriptor(id: FlistId): Descriptor | undefined {
-    if (this.numberOf(id) === undefined) return undefined
-    return decodeDescriptor(this.#object(id, id, 'its descriptor'))
+    return this.numberOf(id) === undefined ? undefined : this.#decodeDescriptor(id)
   }
 
   async read(id: FlistId, { signal }: AbortOptions = {}): Promise<Uint8Array | undefined> {
@@ -103,7 +104,7 @@ export class RowFlistStore implements FlistStore {
     for await (const [id] of this.#rows.rows(SPACES.flists)) yield id
   }
 
-  /** With `isStillUnwanted`, looks once more in the turn in which it deletes. */
+  /** With `isStillUnwanted`, looks once more in the turn from which on nobody finds it. */
   delete(id: FlistId, isStillUnwanted: () => boolean = () => true): Promise<void> {
     return this.#turn.run(() => this.#delete(id, isStillUnwanted))
   }
@@ -124,6 +125,7 @@ export class RowFlistStore implements FlistStore {
 
   /** Number under which a flist's references stand. */
   numberOf(id: FlistId): number | undefined {
+    if (this.#leaving.size > 0 && this.#leaving.has(toHex(id))) return undefined
     const row = this.#rows.get(SPACES.flists, id)
     return row === undefined ? undefined : readFlistNumber(row)
   }
@@ -210,10 +212,15 @@ export class RowFlistStore implements FlistStore {
     const referenced = await this.#referencedBy(id).catch(() => []) // damaged: the collector finds its references
     const number = this.numberOf(id)
     if (number === undefined || !isStillUnwanted()) return
-    await this.#rows.write([
-      { type: 'delete', space: SPACES.flists, key: id },
-      { type: 'delete', space: SPACES.objects, key: id },
-    ])
+    this.#leaving.add(toHex(id))
+    try {
+      await this.#rows.write([
+        { type: 'delete', space: SPACES.flists, key: id },
+        { type: 'delete', space: SPACES.objects, key: id },
+      ])
+    } finally {
+      this.#leaving.delete(toHex(id))
+    }
     await this.#writeSlices(referenced.map((chunk) => referenceChange('delete', { chunk, number })))
   }
 
@@ -239,7 +246,7 @@ export class RowFlistStore implements FlistStore {
     for await (const [id] of this.#rows.rows(SPACES.flists, {}, options)) {
       const descriptor = this.#descriptorIfGood(id)
       if (descriptor === undefined) {
-        if (this.numberOf(id) !== undefined) return undefined
+        if (this.#rows.get(SPACES.flists, id) !== undefined) return undefined
         continue // deleted meanwhile
       }
       for (const object of [id, ...descriptor.chunks, ...descriptor.parts]) named.add(toHex(object))
@@ -247,9 +254,13 @@ export class RowFlistStore implements FlistStore {
     return named
   }
 
+  #decodeDescriptor(id: FlistId): Descriptor {
+    return decodeDescriptor(this.#object(id, id, 'its descriptor'))
+  }
+
   #descriptorIfGood(id: FlistId): Descriptor | undefined {
     try {
-      return this.descriptor(id)
+      return this.#decodeDescriptor(id)
     } catch (error) {
       if (error instanceof HubError) return undefined
       throw error
