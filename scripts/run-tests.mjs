@@ -21,7 +21,7 @@ if (files.length === 0) {
 }
 const { status } = spawnSync(
   process.execPath,
-  ['--test', '--test-concurrency=2', '--test-timeout=300000', ...files],
+  ['--test', '--test-concurrency=2', '--test-timeout=900000', ...files],
   { stdio: 'inherit' },
 )
 process.exit(status ?? 1)
