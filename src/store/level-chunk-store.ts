@@ -279,12 +279,12 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
     await this.#index.drop(dropped, totals)
     this.#totals = totals
     await this.#free(dropped.map(([, { number }]) => number))
-    this.#reclaimer.freed(freedBytes)
+    this.#reclaimer.freed(freedBytes, totals.bytes)
   }
 
   async #free(numbers: readonly number[]): Promise<void> {
     await this.#payloads.delete(numbers)
-    await this.#index.forgetFreed(numbers)
+    this.#index.forgetFreed(numbers)
   }
 
   /** A crash leaves at most one batch of payloads that no row knows. */
@@ -293,7 +293,11 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
     if ((totals ?? NOTHING).chunks === 0 && !(await this.#index.isEmpty()))
       throw strangers('the index has lost its totals')
     this.#totals = totals ?? NOTHING
-    await this.#free(await this.#index.freed())
+    const freed = await this.#index.freed()
+    if (freed.length > 0) {
+      await this.#free(freed)
+      await this.#index.settle()
+    }
     const unknown: number[] = []
     const from = this.#totals.nextNumber
     for await (const number of this.#payloads.numbers({ from, to: Number.MAX_SAFE_INTEGER })) {

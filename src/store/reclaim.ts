@@ -8,8 +8,9 @@ import { MIB } from '../util/units.ts'
 import type { ChunkIndex } from './chunk-index.ts'
 import type { NumberRange, PayloadLog } from './payload-log.ts'
 
-/** Freed bytes after which the log is looked through. */
+/** Freed bytes, and their part of what is held, after which the log is looked through. */
 const RECLAIM_AFTER_BYTES = 64 * MIB
+const RECLAIM_AFTER_PART = 1 / 8
 
 /** Payload numbers whose live bytes are counted together. */
 const WINDOW = 256
@@ -33,9 +34,9 @@ export class Reclaimer {
   }
 
   /** Counts deleted bytes; when there are enough of them, their space is freed in the background. */
-  freed(bytes: number): void {
+  freed(bytes: number, heldBytes: number): void {
     this.#freedBytes += bytes
-    if (this.#freedBytes < RECLAIM_AFTER_BYTES) return
+    if (this.#freedBytes < Math.max(RECLAIM_AFTER_BYTES, heldBytes * RECLAIM_AFTER_PART)) return
     this.#freedBytes = 0
     void this.#turn.run(() => this.#run()).catch(() => {}) // the next run looks at everything again
   }
