@@ -54,7 +54,7 @@ export class ChunkIndex {
     return id !== undefined && this.#holds(id) ? id : undefined
   }
 
-  /** As `get`, without reading the row: hundreds are asked for in one turn, and decoding is half of it. */
+  /** As `get`, without reading the row: hundreds are asked for in one turn, and decoding is a fifth of it. */
   #holds(id: Uint8Array): boolean {
     return !this.isLeaving(id) && this.#rows.get(SPACES.chunks, id) !== undefined
   }
