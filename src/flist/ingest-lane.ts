@@ -21,14 +21,16 @@ export class IngestLane {
   readonly bytes: Uint8Array
   /** Of each slab, the encoded blocks in memory of this thread alone. */
   readonly outputs: Uint8Array[] = []
-  /** Rejects when a thread has ended that was not asked to. */
-  readonly broken: Promise<never>
+  /** Aborted when a thread has ended, with what happened as its reason. */
+  readonly broken: AbortSignal
   readonly #ingest: Worker
   readonly #encoder: Worker
   /** Who waits for the encoder, in order. */
   readonly #encoding: Waiter[] = []
+  readonly #breaking = new AbortController()
 
   constructor() {
+    this.broken = this.#breaking.signal
     const memory = createSlabMemory()
     this.bytes = new Uint8Array(memory.buffer)
     const workerData: SharedMemory = { memory }
@@ -41,14 +43,11 @@ export class IngestLane {
       resourceLimits: { maxYoungGenerationSizeMb: MAX_YOUNG_MIB },
     })
     this.#encoder.on('message', (answer: EncodeAnswer) => this.#encoded(answer))
-    this.broken = new Promise((_resolve, reject) => {
-      for (const worker of [this.#ingest, this.#encoder]) {
-        worker.unref() // an idle lane keeps no process alive
-        worker.on('error', (error) => reject(threadError(error)))
-        worker.on('exit', () => reject(new UnavailableError('a thread of the upload has ended')))
-      }
-    })
-    this.broken.catch(() => {}) // of interest to an upload under way only
+    for (const worker of [this.#ingest, this.#encoder]) {
+      worker.unref() // an idle lane keeps no process alive
+      worker.on('error', (error) => this.#break(threadError(error)))
+      worker.on('exit', () => this.#break(new UnavailableError('a thread of the upload has ended')))
+    }
   }
 
   /** Hands the ingest worker an upload; answers this end of its port. */
@@ -58,16 +57,22 @@ export class IngestLane {
     return port1
   }
 
-  /** Encodes the jobs of a slab; calls are served in order. */
-  encode(job: EncodeJob): Promise<void> {
+  /** Encodes the jobs of a slab; calls are served in order. @throws the reason of `broken`. */
+  async encode(job: EncodeJob): Promise<void> {
+    this.broken.throwIfAborted()
     this.#encoder.postMessage(job)
-    return new Promise((resolve, reject) => this.#encoding.push({ resolve, reject }))
+    return await new Promise((resolve, reject) => this.#encoding.push({ resolve, reject }))
   }
 
   /** Ends the threads, whatever they do. */
   async close(): Promise<void> {
     await Promise.all([this.#ingest.terminate(), this.#encoder.terminate()])
-    for (const { reject } of this.#encoding.splice(0)) reject(new UnavailableError('the encoder has ended'))
+  }
+
+  /** Nobody waits for a thread that is gone. */
+  #break(error: Error): void {
+    this.#breaking.abort(error)
+    for (const { reject } of this.#encoding.splice(0)) reject(error)
   }
 
   #encoded(answer: EncodeAnswer): void {

@@ -100,7 +100,6 @@ export class Ingest {
     archive: AsyncIterable<Uint8Array>,
     options: ArchiveOptions & { signal: AbortSignal },
   ): Promise<IngestedFlist> {
-    options.signal.throwIfAborted()
     const temporaryDirectory = await mkdtemp(join(this.#parts.temporaryDirectory, 'ingest-'))
     const runs = new RunRows(this.#parts.rows)
     try {
@@ -117,22 +116,32 @@ export class Ingest {
     runs: RunRows,
     temporaryDirectory: string,
   ): Promise<MadeFlist> {
-    const lane = this.#idle.pop() ?? new IngestLane()
+    signal.throwIfAborted()
+    const lane = this.#lane()
     const limits = this.#limits
     const { chunks, known } = this.#parts
     const slabs = new SlabStore({ lane, chunks, known, lease })
     const port = lane.begin({ limits, temporaryDirectory })
     const upload = new Upload({ port, slabs, runs, limits, metadata })
-    const giveUp = () => upload.fail(signal.reason)
-    signal.addEventListener('abort', giveUp, { once: true })
-    lane.broken.catch((error: unknown) => upload.fail(error))
+    // Taken off again: a lane outlives its uploads by far, and must not keep them.
+    const giveUp = ({ target }: Event) => upload.fail((target as AbortSignal).reason)
+    for (const end of [signal, lane.broken]) end.addEventListener('abort', giveUp, { once: true })
     try {
       return await upload.run(archive)
     } finally {
-      signal.removeEventListener('abort', giveUp)
+      for (const end of [signal, lane.broken]) end.removeEventListener('abort', giveUp)
       if (upload.isWorkerIdle && !this.#stopping.signal.aborted) this.#idle.push(lane)
       else await lane.close()
     }
+  }
+
+  /** One whose threads live: an idle one may have lost a thread unseen. */
+  #lane(): IngestLane {
+    for (let lane = this.#idle.pop(); lane !== undefined; lane = this.#idle.pop()) {
+      if (!lane.broken.aborted) return lane
+      void lane.close()
+    }
+    return new IngestLane()
   }
 }
 

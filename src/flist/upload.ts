@@ -15,8 +15,8 @@ const PIECES = 4
 export interface UploadParts {
   /** To the ingest worker, of this upload alone. */
   readonly port: MessagePort
-  readonly slabs: SlabStore
-  readonly runs: RunRows
+  readonly slabs: Pick<SlabStore, 'identify'>
+  readonly runs: Pick<RunRows, 'read' | 'write'>
   readonly limits: Pick<IngestLimits, 'maxArchiveBytes' | 'maxWorkMs'>
   readonly metadata: () => ReadonlyMap<string, string>
 }
@@ -129,8 +129,10 @@ export class Upload {
         this.#free.push(message.buffer)
         return this.#wake()
       case 'slab':
+        if (this.#hasEnded) return // nobody would wait for it, and the next upload has the same slabs
         return this.#track(this.#takeSlab(message.slab, message.blocks))
       case 'writeRun':
+        if (this.#hasEnded) return
         return this.#track(this.#writeRun(message.run, message.pages))
       case 'readPage':
         return this.#answer(() => ({ type: 'page', bytes: this.#parts.runs.read(message.run, message.page) }))
