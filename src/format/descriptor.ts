@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
-import { MalformedError } from '../errors.ts'
+import { LimitError, MalformedError } from '../errors.ts'
 import { compareBytes } from '../util/bytes.ts'
 import { KIB, MIB } from '../util/units.ts'
 import { CHUNK_ID_BYTES, FL_CHUNK_ID_BYTES, MAX_CHUNK_BYTES } from './chunk.ts'
+import { decodeRows, encodeRows } from './chunk-list-rows.ts'
 import { decodeCbor, encodeCbor, linkDigest, linkTo } from './dag-cbor.ts'
-import type { CborValue } from './dag-cbor.ts'
-import { asBytes, asInteger, isArray, RecordReader } from './record.ts'
+import { RecordReader } from './record.ts'
 
 /**
  * What an operation says a flist is: size, digests, parts and the list of its chunks (replication design 2.3).
@@ -110,26 +110,22 @@ export function encodeChunkListPage(rows: readonly ChunkListRow[]): Uint8Array {
   if (rows.length === 0 || rows.length > CHUNK_LIST_PAGE_ROWS || !isSorted(rows)) {
     throw new RangeError('a page has 1 to 8192 rows, sorted by id, each id once')
   }
-  return encodeCbor(rows as readonly CborValue[])
+  return encodeRows(rows)
 }
 
 /** @throws {MalformedError | LimitError} for anything but the canonical bytes of a page. */
 export function decodeChunkListPage(bytes: Uint8Array): ChunkListRow[] {
   const format = 'chunk list page'
   const wrong = (why: string) => new MalformedError(format, `the ${format} is malformed: ${why}`)
-  const value = decodeCbor(bytes, { format, maxBytes: MAX_OBJECT_BYTES })
-  if (!isArray(value) || value.length === 0 || value.length > CHUNK_LIST_PAGE_ROWS) {
-    throw wrong(`it is not a list of 1 to ${CHUNK_LIST_PAGE_ROWS} rows`)
+  if (bytes.length > MAX_OBJECT_BYTES) throw new LimitError(format, MAX_OBJECT_BYTES, 'bytes')
+  const rows = decodeRows(bytes, format, CHUNK_LIST_PAGE_ROWS)
+  if (rows.length === 0) throw wrong('it has no rows')
+  for (const [id, length, sha256] of rows) {
+    if (id.length !== CHUNK_ID_BYTES && id.length !== FL_CHUNK_ID_BYTES)
+      throw wrong('an id is not 16 or 32 bytes')
+    if (length < 1 || length > MAX_CHUNK_BYTES) throw wrong('a length is no chunk length')
+    if (sha256.length !== SHA256_BYTES) throw wrong('a digest is not 32 bytes')
   }
-  const rows = value.map((row): ChunkListRow => {
-    if (!isArray(row) || row.length !== 3) throw wrong('a row is not id, length, digest')
-    const [id, length, sha256] = row
-    return [
-      asBytes(id, [CHUNK_ID_BYTES, FL_CHUNK_ID_BYTES], () => wrong('an id is not 16 or 32 bytes')),
-      asInteger(length, 1, MAX_CHUNK_BYTES, () => wrong('a length is no chunk length')),
-      asBytes(sha256, [SHA256_BYTES], () => wrong('a digest is not 32 bytes')),
-    ]
-  })
   if (!isSorted(rows)) throw wrong('ids are not sorted, each once')
   return rows
 }
