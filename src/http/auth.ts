@@ -77,6 +77,9 @@ export class Gatekeeper {
 
   #signedIn(route: Route, request: IncomingMessage): Actor {
     if (!this.#options.auth) {
+      // Nothing else tells a page whose name was made to lead here (DNS rebinding) from one of ours.
+      if (!isOwnHost(request, this.#options.publicUrl))
+        throw new Refusal(styleB(403, 'cross-site request refused'))
       const user = { sub: ADMINISTRATOR, idp: 'none' as const }
       return { user, repository: administered(request), isAdministrator: true, isOperator: false }
     }
@@ -185,6 +188,14 @@ function headerOf(request: IncomingMessage, name: string): string | undefined {
 
 function sha256(text: string): Buffer {
   return createHash('sha256').update(text).digest()
+}
+
+/** A name that leads to this machine alone (with authentication off nobody else is listened to), or the public one. */
+function isOwnHost({ headers: { host = '' } }: IncomingMessage, publicUrl: string): boolean {
+  const url = `http://${host}`
+  if (!URL.canParse(url)) return false
+  const name = new URL(url).hostname
+  return /^(?:(?:.+\.)?localhost|127(?:\.\d+){3}|\[::1\])$/.test(name) || name === new URL(publicUrl).hostname
 }
 
 /** What a browser says about where a request comes from; programs say nothing, and cannot be misled like one. */

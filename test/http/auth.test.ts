@@ -59,6 +59,35 @@ test('with authentication off everybody is Administrator', async (t) => {
   )
 })
 
+test('with authentication off a foreign name for this node is refused, as a rebound page would send it', async (t) => {
+  const { ask } = await startServer(t, { auth: false })
+  const me = (host: string) => ask('GET', '/api/flist/me', { headers: { Host: host } })
+  for (const host of [
+    'evil.example',
+    'evil.example:8080',
+    'localhost.evil.example',
+    '10.0.0.1',
+    '[::2]',
+    '',
+  ]) {
+    const reply = await me(host)
+    assert.deepEqual([host, reply.status, reply.text], [host, 403, styleB('cross-site request refused')])
+  }
+  for (const host of [
+    'localhost:80',
+    'app.localhost',
+    '127.0.0.1:9',
+    '127.1.2.3',
+    '[::1]:80',
+    'HUB.example.test',
+  ])
+    assert.equal((await me(host)).status, 200, host)
+  assert.equal((await ask('GET', '/api/flist', { headers: { Host: 'evil.example' } })).status, 200)
+  const signed = await startServer(t)
+  const headers = { ...ALICE, Host: 'evil.example' }
+  assert.equal((await signed.ask('GET', '/api/flist/me', { headers })).status, 200)
+})
+
 test('read-only comes before everything, and reads go on', async (t) => {
   const { ask } = await startServer(t, { readonly: true })
   for (const [method, path] of [
