@@ -1,4 +1,9 @@
-import { createBLAKE2b } from 'hash-wasm'
+import { createRequire } from 'node:module'
+
+/** Only this hash: all of the library costs each thread 20 ms at its start. */
+const { createBLAKE2b } = createRequire(import.meta.url)(
+  'hash-wasm/dist/blake2b.umd.min.js',
+) as typeof import('hash-wasm')
 
 /**
  * BLAKE2b (RFC 7693), unkeyed, by native digest length: a shorter digest is not a prefix of a longer one.

@@ -1,4 +1,9 @@
-import { createXXHash64 } from 'hash-wasm'
+import { createRequire } from 'node:module'
+
+/** Only this hash of the library, as in blake2b.ts. */
+const { createXXHash64 } = createRequire(import.meta.url)(
+  'hash-wasm/dist/xxhash64.umd.min.js',
+) as typeof import('hash-wasm')
 
 /** XXH64 of seed 0, over many updates: checksums of zstd frames (RFC 8878, 3.1.1). */
 export interface XxHash64 {

@@ -1,6 +1,6 @@
 /** The index row of a chunk: where its payload is and how to know it again. FORMAT.md, space `chunk`. */
 import { MalformedError } from '../errors.ts'
-import { asBuffer } from '../util/bytes.ts'
+import { asBuffer, readU64be, u64be } from '../util/bytes.ts'
 
 export interface ChunkRow {
   /** Key of the payload: insertion order. */
@@ -18,9 +18,9 @@ const FIXED_BYTES = 1 + 8 + 4 + 4 + 4 + 32
 const PLAIN_KEY_BYTES = 16
 
 export function encodeChunkRow(row: ChunkRow): Uint8Array {
-  const bytes = Buffer.alloc(FIXED_BYTES + (row.plainKey === undefined ? 0 : PLAIN_KEY_BYTES))
+  const bytes = Buffer.allocUnsafe(FIXED_BYTES + (row.plainKey === undefined ? 0 : PLAIN_KEY_BYTES))
   bytes[0] = VERSION
-  bytes.writeBigUInt64BE(BigInt(row.number), 1)
+  bytes.set(u64be(row.number), 1)
   bytes.writeUInt32BE(row.lengthBytes, 9)
   bytes.writeUInt32BE(row.crc32, 13)
   bytes.writeUInt32BE(row.usedAtS, 17)
@@ -40,7 +40,7 @@ export function decodeChunkRow(bytes: Uint8Array): ChunkRow {
   if (!isChunkRow(bytes)) throw new MalformedError('chunk row', 'not the index row of a chunk')
   const row = asBuffer(bytes)
   return {
-    number: Number(row.readBigUInt64BE(1)),
+    number: readU64be(row, 1),
     lengthBytes: row.readUInt32BE(9),
     crc32: row.readUInt32BE(13),
     usedAtS: row.readUInt32BE(17),

@@ -36,10 +36,23 @@ export interface LevelChunkStoreDeps {
 
 /** A new chunk on its way to the disk; whoever writes the same one meanwhile waits for the same promise. */
 interface Arrival {
+  readonly key: string
   readonly chunk: Chunk
   readonly sha256: Uint8Array
   readonly done: Promise<void>
+}
+
+/** New chunks of one call that go to the disk together. */
+interface Group {
+  readonly arrivals: Arrival[]
+  readonly bytes: number
   readonly settle: (error?: unknown) => void
+}
+
+interface Fresh {
+  readonly key: string
+  readonly chunk: Chunk
+  readonly sha256: Uint8Array
 }
 
 export class LevelChunkStore implements ChunkStore, KnownContent {
@@ -52,7 +65,7 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
   readonly #arriving = new Map<string, Arrival>()
   /** Writes, uses and deletions that have not been answered. */
   readonly #underWay = new Set<Promise<void>>()
-  #queue: Arrival[] = []
+  #queue: Group[] = []
   #totals = NOTHING
   /** A write failed, and nobody knows how much of it is on the disk. */
   #isDoubtful = false
@@ -107,11 +120,11 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
   async #write(chunks: readonly Chunk[]): Promise<void> {
     await this.#space.require(chunks.reduce((sum, { bytes }) => sum + bytes.length, 0))
     const { fresh, used, waits } = this.#sort(chunks)
-    for (const [key, { chunk, sha256 }] of fresh) {
-      const arrival = newArrival(chunk, sha256)
-      this.#arriving.set(key, arrival)
-      this.#queue.push(arrival)
-      waits.add(arrival.done)
+    for (const part of inBatches([...fresh.values()])) {
+      const group = newGroup(part)
+      for (const arrival of group.arrivals) this.#arriving.set(arrival.key, arrival)
+      this.#queue.push(group)
+      waits.add(group.done)
     }
     if (fresh.size > 0) void this.#turn.run(() => this.#store())
     // All, also when one fails: until then the bytes are read, and afterwards they are the caller's again.
@@ -166,21 +179,22 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
 
   /** New, held, or on its way? @throws {CorruptError} on a collision, before anything has changed. */
   #sort(chunks: readonly Chunk[]) {
-    const fresh = new Map<string, { chunk: Chunk; sha256: Uint8Array }>()
+    const fresh = new Map<string, Fresh>()
     const used: RowWithId[] = []
     const waits = new Set<Promise<void>>()
     for (const chunk of chunks) {
       const key = toLatin1(chunk.id)
       const sha256 = chunk.sha256 ?? createHash('sha256').update(chunk.bytes).digest()
-      const before = this.#arriving.get(key) ?? fresh.get(key)
+      const arriving = this.#arriving.get(key)
+      const before = arriving ?? fresh.get(key)
       const row = before === undefined ? this.#index.get(chunk.id) : undefined
       const known = before ?? row
       if (known !== undefined && !equalBytes(known.sha256, sha256)) {
         throw new CorruptError(toHex(chunk.id), `two different chunks have the id ${toHex(chunk.id)}`)
       }
-      if (known === undefined) fresh.set(key, { chunk, sha256: Uint8Array.from(sha256) })
+      if (known === undefined) fresh.set(key, { key, chunk, sha256 })
       else if (row !== undefined) used.push(...this.#used(chunk.id, row, chunk.plainKey))
-      else if (before !== undefined && 'done' in before) waits.add(before.done)
+      else if (arriving !== undefined) waits.add(arriving.done)
     }
     return { fresh, used, waits }
   }
@@ -195,34 +209,35 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
 
   /** One batch of the queue: payloads, then rows. */
   async #store(): Promise<void> {
-    const batch = this.#takeBatch()
-    if (batch.length === 0) return
+    const groups = this.#takeBatch()
+    if (groups.length === 0) return
     if (this.#queue.length > 0) void this.#turn.run(() => this.#store())
     let failure: unknown
     try {
-      await this.#decided(() => this.#keep(batch))
+      await this.#decided(() => this.#keep(groups.flatMap(({ arrivals }) => arrivals)))
     } catch (error) {
       failure = error
     }
-    for (const { chunk, settle } of batch) {
-      this.#arriving.delete(toLatin1(chunk.id))
+    for (const { arrivals, settle } of groups) {
+      for (const { key } of arrivals) this.#arriving.delete(key)
       settle(failure)
     }
   }
 
   /** What comes back while its deletion waits in the queue has its own turn behind it. */
-  #takeBatch(): Arrival[] {
-    const batch: Arrival[] = []
-    const later: Arrival[] = []
-    let bytes = 0
-    for (const arrival of this.#queue) {
-      const isFull = bytes >= BATCH_BYTES || batch.length >= BATCH_CHUNKS
-      if (isFull || this.#index.isLeaving(arrival.chunk.id)) {
-        later.push(arrival)
+  #takeBatch(): Group[] {
+    const batch: Group[] = []
+    const later: Group[] = []
+    let [bytes, chunks] = [0, 0]
+    for (const group of this.#queue) {
+      const isFull = bytes >= BATCH_BYTES || (chunks > 0 && chunks + group.arrivals.length > BATCH_CHUNKS)
+      if (isFull || group.arrivals.some(({ chunk }) => this.#index.isLeaving(chunk.id))) {
+        later.push(group)
         continue
       }
-      batch.push(arrival)
-      bytes += arrival.chunk.bytes.length
+      batch.push(group)
+      bytes += group.bytes
+      chunks += group.arrivals.length
     }
     this.#queue = later
     return batch
@@ -330,11 +345,27 @@ function strangers(why: string): CorruptError {
   )
 }
 
-function newArrival(chunk: Chunk, sha256: Uint8Array): Arrival {
+/** Cut where a batch would be full. */
+function* inBatches(fresh: readonly Fresh[]): Generator<Fresh[]> {
+  let part: Fresh[] = []
+  let bytes = 0
+  for (const one of fresh) {
+    part.push(one)
+    bytes += one.chunk.bytes.length
+    if (bytes < BATCH_BYTES && part.length < BATCH_CHUNKS) continue
+    yield part
+    part = []
+    bytes = 0
+  }
+  if (part.length > 0) yield part
+}
+
+function newGroup(fresh: readonly Fresh[]): Group & { done: Promise<void> } {
   let settle: (error?: unknown) => void = () => {}
   const done = new Promise<void>((resolve, reject) => {
     settle = (error) => (error === undefined ? resolve() : reject(error as Error))
   })
   done.catch(() => {}) // every writer that waits reports it
-  return { chunk, sha256, done, settle }
+  const bytes = fresh.reduce((sum, { chunk }) => sum + chunk.bytes.length, 0)
+  return { arrivals: fresh.map((one) => ({ ...one, done })), bytes, settle, done }
 }

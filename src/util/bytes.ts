@@ -57,10 +57,13 @@ export function toLatin1(bytes: Uint8Array): string {
 /** Eight bytes, big-endian. `value` is a safe integer. */
 export function u64be(value: number): Uint8Array {
   const bytes = Buffer.allocUnsafe(8)
-  bytes.writeBigUInt64BE(BigInt(value))
+  bytes.writeUInt32BE(Math.floor(value / WORD), 0)
+  bytes.writeUInt32BE(value % WORD, 4)
   return bytes
 }
 
 export function readU64be(bytes: Uint8Array, offset = 0): number {
-  return Number(asBuffer(bytes).readBigUInt64BE(offset))
+  const words = asBuffer(bytes)
+  return words.readUInt32BE(offset) * WORD + words.readUInt32BE(offset + 4)
 }
+const WORD = 2 ** 32
