@@ -3,9 +3,12 @@ import type { MemberPath } from './member-path.ts'
 
 /** A member of an archive on its way into the tree. Texts hold one byte a character. */
 export interface ArchiveEntry extends MemberPath {
-  /** `implied`: a directory that something lies in, without a member of its own so far. */
-  readonly kind: TarKind | 'implied'
-  /** Place in the archive, from 1; 0 for implied directories. */
+  /**
+   * `implied`: a directory that something lies in, without a member of its own so far. Of layers alone: `whiteout`
+   * hides that name and all below it in the layers before its own, `opaque` only what lies in that directory.
+   */
+  readonly kind: TarKind | 'implied' | 'whiteout' | 'opaque'
+  /** Place among the members of all layers, from 1; of marks and implied directories, before those of their layer. */
   readonly order: number
   readonly mode: number
   readonly uid: number
@@ -35,12 +38,17 @@ export function isDirectory({ kind }: Pick<ArchiveEntry, 'kind'>): boolean {
   return kind === 'directory' || kind === 'implied'
 }
 
+/** A mark of a layer, and nothing to be seen. */
+export function isMark({ kind }: Pick<ArchiveEntry, 'kind'>): boolean {
+  return kind === 'whiteout' || kind === 'opaque'
+}
+
 /** What a directory without a member gets: security.md and interfaces.md, limits. */
-export function impliedDirectory(path: MemberPath): ArchiveEntry {
+export function impliedDirectory(path: MemberPath, order = 0): ArchiveEntry {
   return {
     ...path,
     kind: 'implied',
-    order: 0,
+    order,
     mode: 0o755,
     uid: 0,
     gid: 0,

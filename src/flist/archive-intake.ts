@@ -9,6 +9,7 @@ import { decompress } from './decompress.ts'
 import type { RunStore } from './entry-spool.ts'
 import type { IngestLimits } from './ingest-limits.ts'
 import type { MadeFlist } from './ingest-messages.ts'
+import { layerMark } from './layer-mark.ts'
 import { Readme } from './readme.ts'
 import type { SlabFiller } from './slab-filler.ts'
 import type { TarMember } from './tar-member.ts'
@@ -26,14 +27,18 @@ export interface IntakeParts {
   readonly metadata: () => Promise<ReadonlyArray<readonly [key: string, value: string]>>
   readonly temporaryDirectory: string
   readonly limits: IngestLimits
+  /** The archives are layers of one tree: their marks hide what lies below. */
+  readonly isLayered: boolean
 }
 
-/** One archive on its way to a flist: bytes → tar → blocks and tree → flist. For a worker. */
+export type Archives = AsyncIterable<AsyncIterable<Uint8Array>>
+
+/** An archive, or layers, on their way to a flist: bytes → tar → blocks and tree → flist. For a worker. */
 export class ArchiveIntake {
   readonly #parts: IntakeParts
   readonly #tree: ArchiveTree
   readonly #cutter: BlockCutter
-  readonly #tar: TarReader
+  #tar: TarReader
   readonly #readme: Readme
   #archiveBytes = 0
   #plainBytes = 0
@@ -49,8 +54,21 @@ export class ArchiveIntake {
     this.#readme = new Readme(limits.maxReadmeBytes)
   }
 
-  /** @throws {MalformedError | LimitError | DiskFullError} */
-  async run(archive: AsyncIterable<Uint8Array>): Promise<MadeFlist & { chunkIds: Uint8Array<ArrayBuffer> }> {
+  /** One archive, or layers, the lowest first. @throws {MalformedError | LimitError | DiskFullError} */
+  async run(archives: Archives): Promise<MadeFlist & { chunkIds: Uint8Array<ArrayBuffer> }> {
+    let count = 0
+    for await (const archive of archives) {
+      if (count++ > 0) this.#nextLayer()
+      await this.#takeArchive(archive)
+    }
+    if (this.#tree.isEmpty && !this.#parts.isLayered)
+      throw new MalformedError('tar', 'the tar archive is empty: it has no members')
+    this.#parts.slabs.flush()
+    await this.#parts.slabs.allIdentified()
+    return await this.#build()
+  }
+
+  async #takeArchive(archive: AsyncIterable<Uint8Array>): Promise<void> {
     for await (const bytes of decompress(this.#counted(archive))) {
       this.#plainBytes += bytes.length
       this.#checkSizes()
@@ -59,11 +77,14 @@ export class ArchiveIntake {
         if (wait !== undefined) await wait
       }
     }
-    this.#tar.finish()
-    if (this.#tree.isEmpty) throw new MalformedError('tar', 'the tar archive is empty: it has no members')
-    this.#parts.slabs.flush()
-    await this.#parts.slabs.allIdentified()
-    return await this.#build()
+    // The digest of a layer vouches for its length.
+    this.#tar.finish({ needsEndMark: !this.#parts.isLayered })
+  }
+
+  #nextLayer(): void {
+    this.#tar = new TarReader(this.#parts.limits)
+    this.#tree.nextLayer()
+    this.#readme.nextLayer()
   }
 
   async *#counted(archive: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -100,6 +121,12 @@ export class ArchiveIntake {
 
   #member(member: TarMember): Promise<void> | undefined {
     const entry = this.#tree.read(member)
+    const mark = this.#parts.isLayered ? layerMark(entry) : undefined
+    if (mark === 'nothing') return undefined
+    if (mark !== undefined) {
+      this.#readme.hide(mark)
+      return this.#tree.addMark(mark)
+    }
     this.#readme.member(entry)
     if (entry.kind !== 'file') return this.#tree.add(entry)
     this.#contentBytes += entry.sizeBytes

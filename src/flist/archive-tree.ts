@@ -7,6 +7,7 @@ import { show } from './entry-name.ts'
 import { EntrySpool } from './entry-spool.ts'
 import type { RunStore } from './entry-spool.ts'
 import type { IngestLimits } from './ingest-limits.ts'
+import type { LayerMark } from './layer-mark.ts'
 import type { MemberPath } from './member-path.ts'
 import { joinPath, PathReader, ROOT_PATH, splitPath } from './member-path.ts'
 import type { TarMember } from './tar-member.ts'
@@ -21,7 +22,10 @@ const NO_BLOCKS: BlockRange = { firstBlock: 0, blockCount: 0 }
 
 type TreeLimits = Pick<IngestLimits, 'maxEntries' | 'maxEntriesInMemory' | 'maxPathBytes' | 'maxDepth'>
 
-/** The members of an archive: each checked by itself as it comes; what they are together, `buildTree` sees. */
+/**
+ * The members of an archive, or of layers one over the other: each checked by itself as it comes; what they are
+ * together, `TreeBuild` sees.
+ */
 export class ArchiveTree {
   readonly #limits: TreeLimits
   readonly #paths: PathReader
@@ -29,7 +33,12 @@ export class ArchiveTree {
   readonly #folders = new Set<string>([''])
   readonly #names = new Map<string, string>()
   readonly #targets = new Set<string>()
+  readonly #layerStarts: number[] = [0]
   #root: ArchiveEntry = impliedDirectory(ROOT_PATH)
+  #layerStart = 0
+  #impliedOrder = 0
+  #rootFloor = 0
+  #hasMarks = false
   #members = 0
   #entries = 0
 
@@ -45,6 +54,30 @@ export class ArchiveTree {
 
   get root(): ArchiveEntry {
     return this.#root
+  }
+
+  /** False: nothing in it hides anything. */
+  get isLayered(): boolean {
+    return this.#hasMarks || this.#layerStarts.length > 1
+  }
+
+  /** The order at which each layer starts, ascending; one of a single archive. */
+  get layerStarts(): readonly number[] {
+    return this.#layerStarts
+  }
+
+  /** Entries of the root of a lower order are hidden by a mark of the root itself. */
+  get rootFloor(): number {
+    return this.#rootFloor
+  }
+
+  /** What comes from now on lies over what came before. */
+  nextLayer(): void {
+    this.#layerStart = ++this.#members
+    this.#impliedOrder = ++this.#members // after the layer's marks, which hide what is before
+    this.#layerStarts.push(this.#layerStart)
+    this.#folders.clear() // each layer implies its own
+    this.#folders.add('')
   }
 
   /** Joined paths that hard links name. */
@@ -107,11 +140,21 @@ export class ArchiveTree {
     this.#root = entry
   }
 
+  /** A mark of a layer: what it hides of the layers before. @throws {LimitError} */
+  async addMark({ path, kind }: LayerMark): Promise<void> {
+    this.#hasMarks = true
+    if (kind === 'opaque' && path.name === '') this.#rootFloor = this.#layerStart
+    else {
+      await this.#addFolders(kind === 'opaque' ? joinPath(path) : path.parent)
+      await this.#put({ ...impliedDirectory(path, this.#layerStart), kind })
+    }
+  }
+
   /** The folders on the way, unless they are known. */
   async #addFolders(path: string): Promise<void> {
     for (let folder = path; !this.#folders.has(folder); folder = splitPath(folder).parent) {
       this.#remember(folder)
-      await this.#put(impliedDirectory(splitPath(folder)))
+      await this.#put(impliedDirectory(splitPath(folder), this.#impliedOrder))
     }
   }
 

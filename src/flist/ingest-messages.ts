@@ -10,6 +10,7 @@ import type { PackedError } from './worker-errors.ts'
 export interface IngestJob {
   readonly port: MessagePort
   readonly limits: IngestLimits
+  readonly isLayered: boolean
   /** Of this upload alone, and removed after it. */
   readonly temporaryDirectory: string
 }
@@ -18,6 +19,8 @@ export interface IngestJob {
 export type ToIngest =
   /** Bytes of the archive; the memory comes back with `taken`. */
   | { readonly type: 'piece'; readonly bytes: Uint8Array<ArrayBuffer> }
+  /** The archive ends, and a layer over it begins. */
+  | { readonly type: 'nextLayer' }
   | { readonly type: 'end' }
   /** The ids of a slab's blocks stand in the memory. */
   | { readonly type: 'identified'; readonly slab: number }

@@ -15,7 +15,7 @@ const hash = await createPartsHash128()
 
 parentPort.on('message', (job: IngestJob) => void run(job))
 
-async function run({ port, limits, temporaryDirectory }: IngestJob): Promise<void> {
+async function run({ port, limits, isLayered, temporaryDirectory }: IngestJob): Promise<void> {
   const send = (message: FromIngest, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
   const answers = new Answers()
   const pieces = new PieceQueue((buffer) => send({ type: 'taken', buffer }, [buffer]))
@@ -38,7 +38,16 @@ async function run({ port, limits, temporaryDirectory }: IngestJob): Promise<voi
     return (await answers.next('metadata')).rows
   }
   try {
-    const intake = new ArchiveIntake({ slabs, blocks, hash, runs, metadata, temporaryDirectory, limits })
+    const intake = new ArchiveIntake({
+      slabs,
+      blocks,
+      hash,
+      runs,
+      metadata,
+      temporaryDirectory,
+      limits,
+      isLayered,
+    })
     const made = await intake.run(pieces)
     send({ type: 'done', made }, [made.chunkIds.buffer, ...ownMemory(made.bytes)])
   } catch (error) {
@@ -64,6 +73,8 @@ function listen(port: MessagePort, { pieces, slabs, answers }: Receivers): void 
     switch (message.type) {
       case 'piece':
         return pieces.add(message.bytes)
+      case 'nextLayer':
+        return pieces.nextLayer()
       case 'end':
         return pieces.end()
       case 'identified':

@@ -8,6 +8,7 @@ import type { Lease, NewFlist } from '../store/flist-store.ts'
 import type { RowStore } from '../store/row-store.ts'
 import { Semaphore } from '../util/semaphore.ts'
 import type { AbortOptions } from '../util/units.ts'
+import type { Archives } from './archive-intake.ts'
 import type { FlistCounts } from './entry.ts'
 import { IngestLane } from './ingest-lane.ts'
 import { INGEST_LIMITS } from './ingest-limits.ts'
@@ -41,6 +42,11 @@ export interface ArchiveOptions extends AbortOptions {
 export interface IngestedFlist {
   readonly flist: NewFlist
   readonly counts: FlistCounts
+}
+
+interface Source {
+  readonly archives: Archives
+  readonly isLayered: boolean
 }
 
 const DEFAULT_AT_ONCE = 2
@@ -84,10 +90,22 @@ export class Ingest {
    * @throws {MalformedError} naming what is wrong with the archive; {LimitError}; {DiskFullError}; and the reason of
    * an aborted signal as it is.
    */
-  async run(archive: AsyncIterable<Uint8Array>, options: ArchiveOptions): Promise<IngestedFlist> {
+  run(archive: AsyncIterable<Uint8Array>, options: ArchiveOptions): Promise<IngestedFlist> {
+    return this.#inTurn({ archives: only(archive), isLayered: false }, options)
+  }
+
+  /**
+   * The same of layers, the lowest first: one tree, in which whiteouts and opaque directories of a layer hide what
+   * the layers below it hold. Limits are those of one archive, for all of them together.
+   */
+  runLayers(layers: Archives, options: ArchiveOptions): Promise<IngestedFlist> {
+    return this.#inTurn({ archives: layers, isLayered: true }, options)
+  }
+
+  async #inTurn(source: Source, options: ArchiveOptions): Promise<IngestedFlist> {
     const signals = [this.#stopping.signal, ...(options.signal === undefined ? [] : [options.signal])]
     const signal = AbortSignal.any(signals)
-    const run = this.#turns.run(() => this.#take(archive, { ...options, signal }), { signal })
+    const run = this.#turns.run(() => this.#take(source, { ...options, signal }), { signal })
     this.#running.add(run)
     try {
       return await run
@@ -96,14 +114,11 @@ export class Ingest {
     }
   }
 
-  async #take(
-    archive: AsyncIterable<Uint8Array>,
-    options: ArchiveOptions & { signal: AbortSignal },
-  ): Promise<IngestedFlist> {
+  async #take(source: Source, options: ArchiveOptions & { signal: AbortSignal }): Promise<IngestedFlist> {
     const temporaryDirectory = await mkdtemp(join(this.#parts.temporaryDirectory, 'ingest-'))
     const runs = new RunRows(this.#parts.rows)
     try {
-      return await asFlist(await this.#upload(archive, options, runs, temporaryDirectory))
+      return await asFlist(await this.#upload(source, options, runs, temporaryDirectory))
     } finally {
       await rm(temporaryDirectory, { recursive: true, force: true })
       await runs.clear()
@@ -111,7 +126,7 @@ export class Ingest {
   }
 
   async #upload(
-    archive: AsyncIterable<Uint8Array>,
+    { archives, isLayered }: Source,
     { lease, metadata = () => new Map(), signal }: ArchiveOptions & { signal: AbortSignal },
     runs: RunRows,
     temporaryDirectory: string,
@@ -121,13 +136,13 @@ export class Ingest {
     const limits = this.#limits
     const { chunks, known } = this.#parts
     const slabs = new SlabStore({ lane, chunks, known, lease })
-    const port = lane.begin({ limits, temporaryDirectory })
+    const port = lane.begin({ limits, isLayered, temporaryDirectory })
     const upload = new Upload({ port, slabs, runs, limits, metadata })
     // Taken off again: a lane outlives its uploads by far, and must not keep them.
     const giveUp = ({ target }: Event) => upload.fail((target as AbortSignal).reason)
     for (const end of [signal, lane.broken]) end.addEventListener('abort', giveUp, { once: true })
     try {
-      return await upload.run(archive)
+      return await upload.run(archives)
     } finally {
       for (const end of [signal, lane.broken]) end.removeEventListener('abort', giveUp)
       if (upload.isWorkerIdle && !this.#stopping.signal.aborted) this.#idle.push(lane)
@@ -143,6 +158,10 @@ export class Ingest {
     }
     return new IngestLane()
   }
+}
+
+async function* only<T>(value: T): AsyncGenerator<T> {
+  yield value
 }
 
 async function asFlist({ bytes, chunkIds, counts }: MadeFlist): Promise<IngestedFlist> {

@@ -1,5 +1,6 @@
 import { concat, isUtf8, toUtf8 } from '../util/bytes.ts'
 import type { ArchiveEntry } from './archive-entry.ts'
+import type { LayerMark } from './layer-mark.ts'
 
 /** Files of the root that become the flist's `readme`, the first that is there (hub-api.md §8.1). */
 const NAMES = ['.README.md', '.README']
@@ -9,6 +10,8 @@ export class Readme {
   readonly #maxBytes: number
   /** By name; `undefined` for what is no text to be kept. */
   readonly #found = new Map<string, Uint8Array[] | undefined>()
+  /** Of the layers before; marks hide these alone. */
+  readonly #below = new Set<string>()
   #current: Uint8Array[] | undefined
 
   constructor(maxBytes: number) {
@@ -20,6 +23,19 @@ export class Readme {
     if (parent !== '' || !NAMES.includes(name)) return
     if (kind === 'file' && sizeBytes <= this.#maxBytes) this.#current = []
     this.#found.set(name, this.#current)
+    this.#below.delete(name)
+  }
+
+  nextLayer(): void {
+    for (const name of this.#found.keys()) this.#below.add(name)
+  }
+
+  /** A mark of this layer. */
+  hide({ kind, path }: LayerMark): void {
+    for (const name of this.#below) {
+      const isHidden = kind === 'opaque' ? path.name === '' : path.parent === '' && path.name === name
+      if (isHidden) this.#found.delete(name)
+    }
   }
 
   take(bytes: Uint8Array): void {

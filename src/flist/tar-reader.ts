@@ -43,8 +43,11 @@ export class TarReader {
   readonly #steps: Steps<void>
   #input: Uint8Array = EMPTY
   #at = 0
-  /** Bytes before `#input`. */
+  /** Bytes before `#input`, and with it; its own length is 0 once its owner has it back. */
   #before = 0
+  #end = 0
+  /** Where the last header began, or will. */
+  #headerAt = 0
   #isAtEnd = false
 
   constructor(limits: TarLimits) {
@@ -58,7 +61,8 @@ export class TarReader {
    * @throws {MalformedError | LimitError} naming the member, or the place.
    */
   *push(bytes: Uint8Array): Generator<TarEvent> {
-    this.#before += this.#input.length
+    this.#before = this.#end
+    this.#end += bytes.length
     this.#input = bytes
     this.#at = 0
     for (;;) {
@@ -68,16 +72,20 @@ export class TarReader {
     }
   }
 
-  /** The stream has ended. @throws {MalformedError} before the end mark. */
-  finish(): void {
-    if (this.#isAtEnd) return
-    const offset = this.#before + this.#input.length
+  /**
+   * The stream has ended. `needsEndMark`: without one it may be cut off, unless something else vouches for its length.
+   * @throws {MalformedError} before the end mark.
+   */
+  finish({ needsEndMark = true }: { readonly needsEndMark?: boolean } = {}): void {
+    const offset = this.#end
+    if (this.#isAtEnd || (!needsEndMark && this.#headerAt === offset)) return
     throw new MalformedError('tar', 'the tar archive is cut off: its end mark is missing', { offset })
   }
 
   *#members(): Steps<void> {
     for (;;) {
       const offset = this.#before + this.#at
+      this.#headerAt = offset
       const block = yield* this.#take(TAR_BLOCK_BYTES)
       if (block[0] === 0 && block.every((byte) => byte === 0)) break
       const header = headerAt(block, offset)

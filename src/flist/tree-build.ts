@@ -3,13 +3,14 @@ import { MAX_MESSAGE_BYTES } from '../format/capnp.ts'
 import { BLOCK_PAGES, DIRECTORY_SIZE_BYTES, directoryKey, encodeSpecial } from '../format/flist-v1.ts'
 import type { Inode, InodeContent } from '../format/flist-v1.ts'
 import type { ArchiveEntry } from './archive-entry.ts'
-import { isDirectory } from './archive-entry.ts'
+import { isDirectory, isMark } from './archive-entry.ts'
 import type { ArchiveTree } from './archive-tree.ts'
 import type { BlockRange, BlockTable } from './block-table.ts'
 import { sortContents } from './build.ts'
 import type { FlistBuilder } from './build.ts'
 import type { FlistCounts } from './entry.ts'
 import { show } from './entry-name.ts'
+import { HiddenTargets, visibleEntries } from './layer-view.ts'
 import { joinPath, pathBytes } from './member-path.ts'
 
 /** A lower bound of what an inode, and a block, take in a directory's row. */
@@ -23,7 +24,7 @@ export class TreeBuild {
   readonly #builder: FlistBuilder
   readonly #used: BlockRange[] = []
   readonly #aclKeys = new Map<string, string>()
-  #targets: ReadonlyMap<string, readonly ArchiveEntry[]> = new Map()
+  #targets: Versions = NO_VERSIONS
   #counts = { regular: 0, symlink: 0, directory: 0, special: 0, failure: 0, fullSize: 0 }
 
   constructor(tree: ArchiveTree, blocks: BlockTable, builder: FlistBuilder) {
@@ -44,7 +45,7 @@ export class TreeBuild {
   /** @throws {MalformedError | LimitError} for members that make no tree together. */
   async run(): Promise<void> {
     this.#targets = await collectTargets(this.#tree)
-    const folders = inFolders(this.#tree.sorted())
+    const folders = inFolders(seenEntries(this.#tree))
     let next = await folders.next()
     const stack: ArchiveEntry[] = [this.#tree.root]
     for (let folder = stack.pop(); folder !== undefined; folder = stack.pop()) {
@@ -114,7 +115,9 @@ export class TreeBuild {
         this.#counts.special++
         return { content: encodeSpecial(entry.kind, entry.major, entry.minor), sizeBytes: 0 }
       case 'hardlink':
-        throw new Error('a hard link that was not resolved')
+      case 'whiteout':
+      case 'opaque':
+        throw new Error(`a ${entry.kind} that was not resolved`)
     }
   }
 
@@ -138,17 +141,28 @@ export class TreeBuild {
   }
 }
 
-type Versions = ReadonlyMap<string, readonly ArchiveEntry[]>
+/** An archive alone hides nothing. */
+function seenEntries(tree: ArchiveTree): AsyncIterable<readonly ArchiveEntry[]> {
+  return tree.isLayered ? visibleEntries(tree.sorted(), tree) : tree.sorted()
+}
+
+interface Versions {
+  readonly byPath: ReadonlyMap<string, readonly ArchiveEntry[]>
+  readonly hidden: HiddenTargets | undefined
+}
+const NO_VERSIONS: Versions = { byPath: new Map(), hidden: undefined }
 
 /** Every version of what hard links name, by joined path, in order; hard links among them are resolved. */
 async function collectTargets(tree: ArchiveTree): Promise<Versions> {
+  if (tree.hardLinkTargets.size === 0) return NO_VERSIONS
   const targets = new Map<string, ArchiveEntry[]>()
-  if (tree.hardLinkTargets.size === 0) return targets
+  const hidden = tree.isLayered ? new HiddenTargets(tree.hardLinkTargets, tree) : undefined
   const links: Array<{ link: ArchiveEntry; versions: ArchiveEntry[]; at: number }> = []
   for await (const entries of tree.sorted()) {
     for (const entry of entries) {
+      hidden?.see(entry)
       const path = joinPath(entry)
-      if (!tree.hardLinkTargets.has(path)) continue
+      if (!tree.hardLinkTargets.has(path) || isMark(entry)) continue
       let versions = targets.get(path)
       if (versions === undefined) targets.set(path, (versions = []))
       if (entry.kind === 'hardlink') links.push({ link: entry, versions, at: versions.length })
@@ -156,13 +170,17 @@ async function collectTargets(tree: ArchiveTree): Promise<Versions> {
     }
   }
   links.sort((a, b) => a.link.order - b.link.order)
-  for (const { link, versions, at } of links) versions[at] = resolveHardLink(link, targets)
-  return targets
+  const all = { byPath: targets, hidden }
+  for (const { link, versions, at } of links) versions[at] = resolveHardLink(link, all)
+  return all
 }
 
 /** @throws {MalformedError} when no member before it has that name, or a directory has. */
 function resolveHardLink(link: ArchiveEntry, targets: Versions): ArchiveEntry {
-  const target = lastBefore(targets.get(link.target) ?? [], link.order)
+  const { byPath, hidden } = targets
+  let target = lastBefore(byPath.get(link.target) ?? [], link.order)
+  if (target !== undefined && hidden?.isHidden(link.target, target.order, link.order) === true)
+    target = undefined
   if (target !== undefined && !isDirectory(target)) {
     const { parent, name, order } = link
     return { ...target, parent, name, order }

@@ -1,6 +1,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import { LimitError } from '../errors.ts'
 import { KIB } from '../util/units.ts'
+import type { Archives } from './archive-intake.ts'
 import type { IngestLimits } from './ingest-limits.ts'
 import type { FromIngest, MadeFlist, ToIngest } from './ingest-messages.ts'
 import type { RunRows } from './run-rows.ts'
@@ -29,6 +30,7 @@ export class Upload {
   readonly #clock: WorkClock
   readonly #free: ArrayBuffer[] = []
   #pieces = 0
+  #bytes = 0
   #wake = () => {}
   #hasEnded = false
   #isWorkerIdle = false
@@ -55,8 +57,8 @@ export class Upload {
   }
 
   /** Resolves when every chunk is durable. Nothing of it goes on when this has settled. */
-  async run(archive: AsyncIterable<Uint8Array>): Promise<MadeFlist> {
-    this.#pump(archive).catch((error: unknown) => this.fail(error))
+  async run(archives: Archives): Promise<MadeFlist> {
+    this.#pump(archives).catch((error: unknown) => this.fail(error))
     try {
       const made = await this.#result
       await Promise.all(this.#work)
@@ -74,15 +76,26 @@ export class Upload {
     this.#reject(error)
   }
 
-  /** Sends the archive in large pieces, as many as the worker has room for. */
-  async #pump(archive: AsyncIterable<Uint8Array>): Promise<void> {
+  async #pump(archives: Archives): Promise<void> {
+    let count = 0
+    this.#clock.pause()
+    for await (const archive of archives) {
+      if (count++ > 0) this.#send({ type: 'nextLayer' })
+      await this.#pumpOne(archive)
+      if (this.#hasEnded) return
+    }
+    this.#clock.resume()
+    this.#send({ type: 'end' })
+  }
+
+  /** Sends an archive in large pieces, as many as the worker has room for. */
+  async #pumpOne(archive: AsyncIterable<Uint8Array>): Promise<void> {
     const { maxArchiveBytes } = this.#parts.limits
     let piece = await this.#newPiece()
     let filled = 0
-    let total = 0
     for await (const bytes of this.#timed(archive)) {
-      total += bytes.length
-      if (total > maxArchiveBytes) throw new LimitError('archive', maxArchiveBytes, 'bytes')
+      this.#bytes += bytes.length
+      if (this.#bytes > maxArchiveBytes) throw new LimitError('archive', maxArchiveBytes, 'bytes')
       for (let read = 0; read < bytes.length;) {
         const part = bytes.subarray(read, read + PIECE_BYTES - filled)
         piece.set(part, filled)
@@ -95,20 +108,19 @@ export class Upload {
         if (this.#hasEnded) return
       }
     }
+    if (this.#hasEnded) return
     if (filled > 0) this.#send({ type: 'piece', bytes: piece.subarray(0, filled) }, [piece.buffer])
-    this.#send({ type: 'end' })
+    else this.#free.push(piece.buffer)
   }
 
   /** The clock stands while the sender is waited for. */
   async *#timed(archive: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    this.#clock.pause()
     for await (const bytes of archive) {
       if (this.#hasEnded) return
       this.#clock.resume()
       yield bytes
       this.#clock.pause()
     }
-    if (!this.#hasEnded) this.#clock.resume()
   }
 
   async #newPiece(): Promise<Uint8Array<ArrayBuffer>> {

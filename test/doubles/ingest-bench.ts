@@ -69,6 +69,14 @@ export class IngestBench {
     return this.ingest.run(inPieces(archive, pieceBytes), options)
   }
 
+  /** Layers, the lowest first. */
+  takeLayers(layers: readonly Uint8Array[], pieceBytes = 65_536): Promise<IngestedFlist> {
+    const archives = (async function* () {
+      for (const layer of layers) yield inPieces(layer, pieceBytes)
+    })()
+    return this.ingest.runLayers(archives, { lease: new HeldIds() })
+  }
+
   /** Every entry by path, in stored order. */
   read(bytes: Uint8Array): Map<string, Seen> {
     const reader = new FlistReader(bytes, { temporaryDirectory: this.temporaryDirectory })
