@@ -8,8 +8,8 @@ import type { LogLevel } from './util/logger.ts'
 import { isLoopback, parseDuration, parseHostPort, parseSize, type HostPort } from './util/parse.ts'
 import { DAY_MS } from './util/units.ts'
 
-/** Environment names with our prefix that are no settings: budgets and switches of the test suite. */
-const NOT_SETTINGS = /^ZHUB_(?:TEST|FUZZ|CRASH|BENCH)_/
+/** Environment names with our prefix that are no settings: the token of commands, and what the test suite knows. */
+const NOT_SETTINGS = /^ZHUB_(?:TOKEN$|(?:TEST|FUZZ|CRASH|BENCH)_)/
 
 export interface ChunkAddress {
   readonly namespace: string

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { runCommand, type OpenNode, type Program, type Settings } from './cli/run.ts'
 import { serve } from './cli/serve.ts'
+import { TOKEN_VARIABLE } from './cli/remote-options.ts'
 import type { ExitCode } from './cli/command.ts'
 import { loadConfig, type Config, type Flags } from './config.ts'
 import { dataFolder } from './data-folder.ts'
@@ -28,6 +29,7 @@ const program: Program = {
   stdout: process.stdout,
   stderr: process.stderr,
   signal: stopping.signal,
+  environmentToken: process.env[TOKEN_VARIABLE],
   open: (settings) => openForCommand(configOf(settings)),
   offline: (settings) => ({
     // Read when asked for: serve tells a setting that is refused in its own way.

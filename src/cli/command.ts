@@ -16,7 +16,7 @@ export interface Command {
   readonly options: readonly OptionRow[]
   /** How many arguments it takes. */
   readonly takes: readonly [fewest: number, most: number]
-  /** Talks to a node, so it takes `--url` and `--token`. */
+  /** Talks to a node, so it takes REMOTE_OPTIONS. */
   readonly remote?: boolean
   /** `--help` lists every setting. */
   readonly showsSettings?: boolean

@@ -6,7 +6,7 @@ import { UsageError, type Command, type CommandContext, type ExitCode, type Offl
 import { COMMANDS } from './commands.ts'
 import { commandHelp, overview } from './help.ts'
 import { version } from './version.ts'
-import { REMOTE_OPTIONS } from './remote-options.ts'
+import { REMOTE_OPTIONS, remoteOf, type Remote } from './remote-options.ts'
 import { ReaderGoneError, StreamOutput, printable, type Output, type TerminalStream } from './output.ts'
 
 /** What the program gives to its commands. */
@@ -18,6 +18,8 @@ export interface Program {
   readonly stderr: TerminalStream
   /** Aborted by the first SIGINT or SIGTERM. */
   readonly signal: AbortSignal
+  /** The token for --url that the environment holds. */
+  readonly environmentToken?: string | undefined
   /** A node for these settings: the running one of the data folder, or one started in this process. */
   open(settings: Settings, signal: AbortSignal): Promise<OpenNode>
   /** What works without a node. @throws {InvalidInputError} for settings that are refused. */
@@ -67,7 +69,7 @@ async function run(
   const [fewest, most] = command.takes
   if (args.length < fewest || args.length > most)
     throw new UsageError(`usage: zhub ${command.name} ${command.usage}`)
-  const nodes = new NodeOpener(program, settings, options.text('url'), options.text('token'))
+  const nodes = new NodeOpener(program, settings, await remoteOf(options, program.environmentToken))
   try {
     return await command.run({
       args,
@@ -127,22 +129,17 @@ function optionRows({ options, remote }: Command): readonly OptionRow[] {
 class NodeOpener {
   readonly #program: Program
   readonly #settings: Settings
-  readonly #url: string | undefined
-  readonly #token: string | undefined
+  readonly #remote: Remote | undefined
   #open: Promise<OpenNode> | undefined
 
-  constructor(program: Program, settings: Settings, url: string | undefined, token: string | undefined) {
-    if (token !== undefined && url === undefined) throw new UsageError('--token goes with --url')
+  constructor(program: Program, settings: Settings, remote: Remote | undefined) {
     this.#program = program
     this.#settings = settings
-    this.#url = url
-    this.#token = token
+    this.#remote = remote
   }
 
   async client(): Promise<NodeClient> {
-    if (this.#url !== undefined) {
-      return new HttpNodeClient({ url: this.#url, token: this.#token }, this.#program.signal)
-    }
+    if (this.#remote !== undefined) return new HttpNodeClient(this.#remote, this.#program.signal)
     this.#open ??= this.#program.open(this.#settings, this.#program.signal)
     return new HttpNodeClient((await this.#open).address, this.#program.signal)
   }

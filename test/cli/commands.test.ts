@@ -341,6 +341,31 @@ describe('every command', () => {
     })
   })
 
+  it('takes the token from a file or the environment, where the process list does not show it', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'zhub-token-'))
+    t.after(() => rm(folder, { recursive: true }))
+    const file = join(folder, 'token')
+    await writeFile(file, 'F1le\n')
+    const program = { environmentToken: 'Env' }
+    await withNode({ 'GET /api/flist': json([]) }, async (node) => {
+      const sent = async (words: string[], environment = program) => {
+        const { code, errors } = await runZhub(['ls', '--url', node.url, ...words], { program: environment })
+        return code === 0 ? node.asked.at(-1)?.headers.authorization : `${code} ${errors}`
+      }
+      assert.equal(await sent([]), 'bearer Env')
+      assert.equal(await sent([], { environmentToken: '' }), undefined)
+      assert.equal(await sent(['--token', 'T']), 'bearer T')
+      assert.equal(await sent(['--token-file', file]), 'bearer F1le')
+      assert.match((await sent(['--token-file', file, '--token', 'T'])) ?? '', /^2 .*not both/)
+      assert.match((await sent(['--token-file', join(folder, 'none')])) ?? '', /^3 .*no such file/)
+      assert.match((await sent(['--token-file', folder])) ?? '', /^1 .*cannot read the token/)
+      await writeFile(file, '\n')
+      assert.match((await sent(['--token-file', file])) ?? '', /^1 .*holds no token/)
+      assert.equal((await runZhub(['ls'], { node, program })).code, 0)
+      assert.equal(node.asked.at(-1)?.headers.authorization, undefined)
+    })
+  })
+
   it('answers 5 when nobody is there', async () => {
     const node = await startFakeNode({})
     await node.close()
@@ -362,6 +387,7 @@ describe('every command', () => {
     for (const words of [
       ...wrong,
       ['ls', '--token', 'x'],
+      ['ls', '--token-file', 'x'],
       ['gc', '--grace', 'soon'],
       ['extract', 'a/b', '-', '--json'],
     ]) {
