@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { MIB, SECOND_MS } from '../util/units.ts'
 import { withHeaders, type Answer } from './answer.ts'
+import { writeHead, writeStream } from './send.ts'
 
 /** What we still take from a client that was answered in the middle of its body, so that it gets to read the answer. */
 const MAX_DISCARD_BYTES = 256 * MIB
@@ -22,11 +23,13 @@ export async function sendEarly(
   response: ServerResponse,
   answer: Answer,
 ): Promise<void> {
-  const { status, headers, body } = withHeaders(answer, ['Connection', 'close'])
+  const { body } = answer
   if (response.headersSent || response.destroyed) return
-  response.writeHead(status, headers as string[])
+  writeHead(response, withHeaders(answer, ['Connection', 'close']))
+  const discarded = discard(request, response)
   if (Buffer.isBuffer(body)) response.write(body)
-  await discard(request, response)
+  else await writeStream(response, body)
+  await discarded
   response.end()
 }
 

@@ -41,7 +41,7 @@ export class Router {
     const cached = this.#cached(request)
     if (cached !== undefined) {
       this.#deps.metrics.count(200)
-      void send(request, response, cached)
+      void this.#send(request, response, cached)
       return
     }
     if (isOperator) this.#operators.add(request)
@@ -136,12 +136,17 @@ export class Router {
     }
     if (response.destroyed) return answer // the client is gone
     this.#deps.metrics.count(answer.status)
+    await this.#send(request, response, answer)
+    return answer
+  }
+
+  /** Never rejects. */
+  async #send(request: IncomingMessage, response: ServerResponse, answer: Answer): Promise<void> {
     try {
       await (isUnread(request) ? sendEarly : send)(request, response, answer)
     } catch (error) {
       if (isWorthLogging(error)) this.#log('answer cut off', request, error)
     }
-    return answer
   }
 
   #log(message: string, { method, url }: IncomingMessage, error: unknown): void {

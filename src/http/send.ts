@@ -1,43 +1,51 @@
 /** An answer on its way out: raw, because the fast ones are a lookup and two writes. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { MINUTE_MS } from '../util/units.ts'
-import type { Answer } from './answer.ts'
+import { envelope, type Answer } from './answer.ts'
 
 /** How long a client may not read at all before its connection is cut. */
 const UNREAD_MS = MINUTE_MS
 
-/** Resolves when everything was handed to the socket, or the client is gone. */
+/**
+ * Resolves when everything was handed to the socket, or the client is gone. When it rejects the response has ended
+ * too: with 500 when its head could not be written, else cut.
+ */
 export async function send(
   request: IncomingMessage,
   response: ServerResponse,
   answer: Answer,
 ): Promise<void> {
   if (response.headersSent || response.destroyed) return
-  if (Buffer.isBuffer(answer.body)) sendBytes(response, answer.status, answer.headers, answer.body)
-  else await sendStream(request, response, answer, answer.body)
+  const { body } = answer
+  writeHead(response, answer)
+  if (Buffer.isBuffer(body)) {
+    response.end(body) // no bytes for HEAD, 204 and 304: node sees to it
+    if (response.writableLength > 0) cutIfUnread(response)
+    return
+  }
+  if (request.method !== 'HEAD') await writeStream(response, body)
+  response.end()
 }
 
-function sendBytes(response: ServerResponse, status: number, headers: readonly string[], body: Buffer): void {
-  response.writeHead(status, headers as string[])
-  response.end(body) // no bytes for HEAD, 204 and 304: node sees to it
-  if (response.writableLength > 0) cutIfUnread(response)
+/** @throws what node says of a head that cannot be sent; the client has had a 500 then, in its place. */
+export function writeHead(response: ServerResponse, { status, headers }: Answer): void {
+  try {
+    response.writeHead(status, headers as string[])
+  } catch (error) {
+    const failure = envelope(500)
+    response.writeHead(failure.status, failure.headers as string[]).end(failure.body)
+    throw error
+  }
 }
 
-async function sendStream(
-  request: IncomingMessage,
-  response: ServerResponse,
-  answer: Answer,
-  body: AsyncIterable<Uint8Array>,
-): Promise<void> {
-  response.writeHead(answer.status, answer.headers as string[])
-  if (request.method === 'HEAD') return void response.end()
+/** All of a body but its end. Resolves early when the client leaves; a body that fails cuts the connection. */
+export async function writeStream(response: ServerResponse, body: AsyncIterable<Uint8Array>): Promise<void> {
   cutIfUnread(response)
   try {
     for await (const piece of body) {
       if (response.destroyed) return
       if (!response.write(piece)) await drained(response)
     }
-    response.end()
   } catch (error) {
     response.destroy() // the status is out: a cut connection is the only way left to say it
     throw error

@@ -153,7 +153,7 @@ class Listeners implements HttpServer {
       this.#inFlight--
       if (this.#inFlight === 0) this.#idle?.()
     })
-    if (this.#router === undefined) void send(request, response, UNAVAILABLE)
+    if (this.#router === undefined) send(request, response, UNAVAILABLE).catch(() => response.destroy())
     else this.#router.handle(request, response, isOperator)
   }
 }
