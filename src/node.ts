@@ -74,6 +74,7 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
     flists,
     chunks,
     receiver: { receive: (id, bytes) => receiveChunk(chunks, id, bytes) },
+    space: database.space,
     leases,
     inspector,
     codec,

@@ -7,6 +7,7 @@ import type { Repositories } from '../repo/entry.ts'
 import type { Tokens } from '../repo/tokens.ts'
 import type { ChunkStore } from '../store/chunk-store.ts'
 import type { FlistStore, Leases } from '../store/flist-store.ts'
+import type { FreeSpace } from '../store/free-space.ts'
 import type { Logger } from '../util/logger.ts'
 import type { AbortOptions } from '../util/units.ts'
 
@@ -49,6 +50,7 @@ export interface HttpDeps {
   readonly flists: FlistStore
   readonly chunks: ChunkStore
   readonly receiver: ChunkReceiver
+  readonly space: Pick<FreeSpace, 'require'>
   readonly leases: Leases
   readonly inspector: FlistInspector
   readonly codec: ChunkCodec

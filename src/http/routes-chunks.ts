@@ -12,7 +12,7 @@ const MAX_IDS = 10_000
 const HOLD_S = HOUR_MS / 1000
 
 /** Chunks by id, for who brings a flist's content here without the chunk port. */
-export function chunkRoutes({ chunks, receiver, leases, clock = Date.now }: Site): Route[] {
+export function chunkRoutes({ chunks, receiver, space, leases, clock = Date.now }: Site): Route[] {
   const isHeld = (id: Uint8Array) => chunks.info(id) !== undefined
 
   const read = ({ params: { id = '' } }: Call) => {
@@ -24,6 +24,7 @@ export function chunkRoutes({ chunks, receiver, leases, clock = Date.now }: Site
 
   const write = async ({ request, response, params: { id = '' } }: Call) => {
     const key = parseChunkId(id)
+    await space.require(0) // also for a chunk that is here: its use is written down
     const bytes = await readAll(request, response, MAX_CHUNK_BYTES)
     const isNew = await receiver.receive(key, bytes)
     return compactJson({ id, size: bytes.length }, isNew ? 201 : 200)

@@ -250,6 +250,7 @@ export function fakeNode(): FakeNode {
     isMember: () => false,
     chunks: chunks as ChunkStore,
     leases: leases as Leases,
+    space: { require: () => Promise.resolve() },
     receiver: {
       receive: (id, bytes) => {
         const isNew = !chunkBytes.has(toHex(id))

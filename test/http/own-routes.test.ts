@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DiskFullError, InvalidInputError } from '../../src/errors.ts'
-import { ADMIN, ALICE, publish, startServer } from './harness.ts'
+import { ADMIN, ALICE, MULTIPART, multipart, publish, startServer } from './harness.ts'
 import { fakeNode } from './doubles.ts'
 
 const json = (value: unknown) => ({ headers: ADMIN, body: JSON.stringify(value) })
@@ -39,6 +39,28 @@ test('a chunk that does not hash to its id, and a full disk', async (t) => {
   assert.deepEqual([wrong.status, wrong.headers['x-hub-error']], [400, 'HUB_INVALID_INPUT'])
   error = new DiskFullError('the disk is full')
   assert.equal((await put()).status, 507)
+})
+
+test('below the low-water mark nothing is taken in, also when all of it is known', async (t) => {
+  const node = fakeNode()
+  node.chunkBytes.set(ID, new Uint8Array(1))
+  const flist = JSON.stringify({ fake: true, chunks: [ID], content: [] })
+  Object.assign(node.space, { require: () => Promise.reject(new DiskFullError('the disk is full')) })
+  const { ask } = await startServer(t, {}, {}, node)
+  const form = (filename: string, body: string) => ({
+    headers: { ...ADMIN, ...MULTIPART },
+    body: multipart([{ name: 'file', filename, body }]),
+  })
+  const replies = [
+    await ask('PUT', `/api/v1/chunks/${ID}`, { headers: ADMIN, body: 'x' }),
+    await ask('POST', '/api/flist/me/upload-flist', form('a.flist', flist)),
+    await ask('POST', '/api/flist/me/upload', form('a.tar', 'archive')),
+  ]
+  for (const { status, headers, text } of replies) {
+    assert.deepEqual([status, headers['x-hub-error']], [507, 'HUB_DISK_FULL'])
+    assert.equal(text, '{"status": "error", "message": "the disk is full"}\n')
+  }
+  assert.deepEqual(node.repositories.list(), [])
 })
 
 test('JSON bodies are bounded in size, depth and shape', async (t) => {
