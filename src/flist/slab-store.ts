@@ -1,8 +1,8 @@
 import { CHUNK_ID_BYTES } from '../format/chunk.ts'
-import { readSlabBlock, SLAB_RECORD_BYTES } from '../format/slab-encoder.ts'
+import { readSlabBlocks, SLAB_RECORD_BYTES, type StoredBlock } from '../format/slab-encoder.ts'
 import type { Chunk, ChunkStore, KnownContent } from '../store/chunk-store.ts'
 import type { Lease } from '../store/flist-store.ts'
-import { EMPTY, toLatin1 } from '../util/bytes.ts'
+import { EMPTY } from '../util/bytes.ts'
 import type { IngestLane } from './ingest-lane.ts'
 import { SLAB_OUTPUT_BYTES, slabPlace } from './slab-memory.ts'
 
@@ -50,8 +50,9 @@ export class SlabStore {
     if (fresh.length > 0) this.#encoding = this.#parts.lane.encode({ slab, blocks: fresh.length })
     await this.#encoding // also for the ids of blocks that an earlier slab has brought
 
-    const output = this.#copyOutput(slab, fresh.length)
-    const chunks = fresh.map(({ block }, job) => this.#chunk(block, jobsAt + job * SLAB_RECORD_BYTES, output))
+    const stored = readSlabBlocks(bytes, jobsAt, fresh.length)
+    const output = this.#copyOutput(slab, stored.at(-1))
+    const chunks = stored.map((block, job) => chunkOf(block, fresh[job]?.block, output))
     for (const [index, { id }] of blocks.entries()) {
       if (id === undefined) throw new Error('a block without an id')
       bytes.set(id, idsAt + index * CHUNK_ID_BYTES)
@@ -65,16 +66,17 @@ export class SlabStore {
 
   /** Every block of a slab, and those that are to be encoded. */
   #sort(keysAt: number, count: number) {
+    // One copy, whose views cost less than an array for each key.
+    const keys = Buffer.from(this.#parts.lane.bytes.subarray(keysAt, keysAt + count * CHUNK_ID_BYTES))
     const here = new Map<string, Block>()
     const asked: Array<{ block: Block; index: number }> = []
     const blocks: Block[] = []
     for (let index = 0; index < count; index++) {
-      const at = keysAt + index * CHUNK_ID_BYTES
-      const key = this.#parts.lane.bytes.slice(at, at + CHUNK_ID_BYTES)
-      const text = toLatin1(key)
+      const at = index * CHUNK_ID_BYTES
+      const text = keys.toString('latin1', at, at + CHUNK_ID_BYTES)
       let block = this.#underWay.get(text) ?? here.get(text)
       if (block === undefined) {
-        block = { key, text, id: undefined }
+        block = { key: keys.subarray(at, at + CHUNK_ID_BYTES), text, id: undefined }
         here.set(text, block)
         asked.push({ block, index })
       }
@@ -95,21 +97,13 @@ export class SlabStore {
   }
 
   /** Stored bytes out of the shared memory, which LevelDB does not take, into memory that is used again and again. */
-  #copyOutput(slab: number, jobs: number): Output {
-    const { outputAt, jobsAt } = slabPlace(slab)
+  #copyOutput(slab: number, last: StoredBlock | undefined): Output {
+    const { outputAt } = slabPlace(slab)
     const { bytes, outputs } = this.#parts.lane
-    if (jobs === 0) return { bytes: EMPTY, outputAt }
-    const last = readSlabBlock(bytes, jobsAt + (jobs - 1) * SLAB_RECORD_BYTES)
+    if (last === undefined) return { bytes: EMPTY, outputAt }
     const copy = (outputs[slab] ??= new Uint8Array(SLAB_OUTPUT_BYTES))
     copy.set(bytes.subarray(outputAt, last.address + last.length))
     return { bytes: copy, outputAt }
-  }
-
-  #chunk(block: Block, recordAt: number, { bytes, outputAt }: Output): Chunk {
-    const { id, address, length, sha256 } = readSlabBlock(this.#parts.lane.bytes, recordAt)
-    block.id = id
-    const from = address - outputAt
-    return { id, bytes: bytes.subarray(from, from + length), sha256, plainKey: block.key }
   }
 
   async #store(chunks: readonly Chunk[], blocks: readonly Block[]): Promise<void> {
@@ -119,4 +113,13 @@ export class SlabStore {
     await store.write(chunks)
     for (const { text } of blocks) this.#underWay.delete(text)
   }
+}
+
+/** What became of a block, which learns its id. */
+function chunkOf(stored: StoredBlock, block: Block | undefined, { bytes, outputAt }: Output): Chunk {
+  if (block === undefined) throw new Error('more blocks came back than were sent')
+  block.id = stored.id
+  const from = stored.address - outputAt
+  const { id, sha256 } = stored
+  return { id, bytes: bytes.subarray(from, from + stored.length), sha256, plainKey: block.key }
 }

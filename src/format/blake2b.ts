@@ -1,9 +1,10 @@
 import { createRequire } from 'node:module'
+import type * as HashWasm from 'hash-wasm'
 
 /** Only this hash: all of the library costs each thread 20 ms at its start. */
 const { createBLAKE2b } = createRequire(import.meta.url)(
   'hash-wasm/dist/blake2b.umd.min.js',
-) as typeof import('hash-wasm')
+) as typeof HashWasm
 
 /**
  * BLAKE2b (RFC 7693), unkeyed, by native digest length: a shorter digest is not a prefix of a longer one.

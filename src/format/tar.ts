@@ -95,19 +95,24 @@ export function parseTarHeader(block: Uint8Array): TarHeader {
 /** Both sums are in use: POSIX adds unsigned bytes, some old tars signed ones. */
 function checkSum(block: Uint8Array): void {
   const expected = tarNumber(block, CHECKSUM)
-  const { unsigned, signed } = sumsOf(block)
-  if (expected !== unsigned && expected !== signed) throw malformed('the checksum of a header does not fit')
+  const unsigned = sumOf(block)
+  if (expected !== unsigned && expected !== unsigned - 256 * highBytes(block)) {
+    throw malformed('the checksum of a header does not fit')
+  }
 }
 
-function sumsOf(block: Uint8Array): { unsigned: number; signed: number } {
-  let unsigned = 0
-  let high = 0
-  for (let at = 0; at < TAR_BLOCK_BYTES; at++) {
-    const byte = at >= 148 && at < 156 ? 0x20 : (block[at] ?? 0)
-    unsigned += byte
-    high += byte >> 7
-  }
-  return { unsigned, signed: unsigned - 256 * high }
+/** Of unsigned bytes, with spaces for the field of the sum itself. */
+function sumOf(block: Uint8Array): number {
+  const [from, length] = CHECKSUM
+  let sum = 0x20 * length
+  for (let at = 0; at < from; at++) sum += block[at] ?? 0
+  for (let at = from + length; at < TAR_BLOCK_BYTES; at++) sum += block[at] ?? 0
+  return sum
+}
+
+function highBytes(block: Uint8Array): number {
+  const [from, length] = CHECKSUM
+  return block.reduce((sum, byte, at) => sum + (at >= from && at < from + length ? 0 : byte >> 7), 0)
 }
 
 const USTAR = fromUtf8('ustar')
@@ -246,7 +251,7 @@ function encodeBlock(entry: TarEntry, type: string): Uint8Array {
     putNumber(block, MAJOR, entry.major ?? 0)
     putNumber(block, MINOR, entry.minor ?? 0)
   }
-  const sum = sumsOf(block).unsigned.toString(8).padStart(6, '0')
+  const sum = sumOf(block).toString(8).padStart(6, '0')
   putText(block, CHECKSUM, fromUtf8(`${sum}\0 `))
   return block
 }

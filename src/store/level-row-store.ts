@@ -95,7 +95,7 @@ export class LevelRowStore implements RowStore {
 
   #key(space: Space, key: Uint8Array): Uint8Array {
     const prefix = this.#prefix(space)
-    const full = new Uint8Array(prefix.length + key.length)
+    const full = Buffer.allocUnsafe(prefix.length + key.length) // of the pool: an array of its own costs LevelDB more
     full.set(prefix, 0)
     full.set(key, prefix.length)
     return full

@@ -4,7 +4,7 @@ export const EMPTY = new Uint8Array(0)
 
 /** A `Buffer` over the same memory: no copy. */
 export function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 export function toHex(bytes: Uint8Array): string {

@@ -9,7 +9,7 @@ import { BLOCK_BYTES } from '../../src/format/chunk.ts'
 import { createCodecMemory, SPARE_BYTES } from '../../src/format/codec-module.ts'
 import {
   createSlabEncoder,
-  readSlabBlock,
+  readSlabBlocks,
   SLAB_RECORD_BYTES,
   SLAB_SCRATCH_BYTES,
   slabOutputBytes,
@@ -44,14 +44,14 @@ function fill(memory: WebAssembly.Memory, blocks: readonly Uint8Array[]): void {
 function check(memory: WebAssembly.Memory, blocks: readonly Uint8Array[], written: number): void {
   const bytes = new Uint8Array(memory.buffer)
   let next = OUTPUT_AT
-  blocks.forEach((plain, index) => {
+  readSlabBlocks(bytes, RECORDS_AT, blocks.length).forEach((actual, index) => {
+    const plain = blocks[index] ?? new Uint8Array()
     const expected = codec.encode(plain)
-    const actual = readSlabBlock(bytes, RECORDS_AT + index * SLAB_RECORD_BYTES)
     assert.equal(actual.address, next)
     const stored = bytes.slice(actual.address, actual.address + actual.length)
     assert.ok(Buffer.from(expected.stored).equals(stored), `block ${index} of ${plain.length} bytes differs`)
-    assert.deepEqual(actual.id, expected.id)
-    assert.deepEqual(actual.key, expected.key)
+    assert.deepEqual(Buffer.from(actual.id), Buffer.from(expected.id))
+    assert.deepEqual(Buffer.from(actual.key), Buffer.from(expected.key))
     assert.deepEqual(Buffer.from(actual.sha256), createHash('sha256').update(stored).digest())
     next += actual.length
   })
