@@ -10,7 +10,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   store: ['util', 'format'],
   flist: ['util', 'format', 'store'],
   repo: ['util', 'format', 'store'],
-  http: ['util', 'format', 'store', 'flist', 'repo'],
+  image: ['util', 'format', 'store'],
+  http: ['util', 'format', 'store', 'flist', 'repo', 'image'],
   resp: ['util', 'format', 'store', 'flist', 'repo'],
   cli: ['util', 'format', 'store', 'flist', 'repo'],
 }

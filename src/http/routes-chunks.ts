@@ -13,7 +13,10 @@ const HOLD_S = HOUR_MS / 1000
 
 /** Chunks by id, for who brings a flist's content here without the chunk port. */
 export function chunkRoutes({ chunks, receiver, space, leases, clock = Date.now }: Site): Route[] {
-  const isHeld = (id: Uint8Array) => chunks.info(id) !== undefined
+  const isHeld = (id: Uint8Array) => {
+    const info = chunks.info(id)
+    return info !== undefined && info.isDamaged !== true
+  }
 
   const read = ({ params: { id = '' } }: Call) => {
     const bytes = chunks.read(parseChunkId(id))

@@ -87,10 +87,17 @@ export class ChunkIndex {
     }
   }
 
-  /** Rows of new chunks, whose payloads are durable. */
-  add(added: readonly RowWithId[], totals: IndexTotals): Promise<void> {
+  /** Rows of chunks whose payloads are durable, and payloads that they had before. */
+  add(
+    added: readonly RowWithId[],
+    totals: IndexTotals,
+    freed: readonly number[] = [],
+    also: readonly RowChange[] = [],
+  ): Promise<void> {
     return this.#rows.write([
       ...this.#takeDroppable(),
+      ...freed.map(freedNote),
+      ...also,
       ...added.flatMap(([id, row]) => chunkChanges(id, row)),
       { type: 'put', space: SPACES.own, key: TOTALS, value: encodeTotals(totals) },
     ])
@@ -121,11 +128,11 @@ export class ChunkIndex {
   }
 
   /** Drops rows, and notes their payloads so that a crash leaves none behind for ever. */
-  drop(dropped: readonly RowWithId[], totals: IndexTotals): Promise<void> {
-    const changes: RowChange[] = this.#takeDroppable()
+  drop(dropped: readonly RowWithId[], totals: IndexTotals, also: readonly RowChange[] = []): Promise<void> {
+    const changes: RowChange[] = [...this.#takeDroppable(), ...also]
     for (const [id, row] of dropped) {
       changes.push({ type: 'delete', space: SPACES.chunks, key: id })
-      changes.push({ type: 'put', space: SPACES.freed, key: u64be(row.number), value: new Uint8Array() })
+      changes.push(freedNote(row.number))
       const { plainKey } = row
       const named = plainKey && this.#rows.get(SPACES.plain, plainKey)
       if (plainKey !== undefined && named !== undefined && equalBytes(named, id))
@@ -176,6 +183,10 @@ export class ChunkIndex {
 function readRow(id: Uint8Array, row: Uint8Array): ChunkRow {
   if (isChunkRow(row)) return decodeChunkRow(row)
   throw new CorruptError(toHex(id), `the index row of chunk ${toHex(id)} is damaged on this disk`)
+}
+
+function freedNote(number: number): RowChange {
+  return { type: 'put', space: SPACES.freed, key: u64be(number), value: new Uint8Array() }
 }
 
 function chunkChanges(id: Uint8Array, row: ChunkRow): RowChange[] {

@@ -20,6 +20,8 @@ export interface ChunkInfo {
   readonly sha256: Uint8Array
   /** Unix seconds of the last write or touch; the collector's grace counts from here. */
   readonly usedAtS: number
+  /** Its bytes were found lost or damaged: to be written again. */
+  readonly isDamaged?: boolean
 }
 
 export interface ChunkTotals {
@@ -39,7 +41,8 @@ export interface ChunkSource {
  */
 export interface ChunkStore {
   /**
-   * The bytes of a chunk, checked by length and CRC-32 on the way out.
+   * The bytes of a chunk, checked by length and CRC-32 on the way out. One that fails counts as damaged from then on:
+   * `known` passes it over, and the next `write` of it stores its bytes anew.
    * @throws {CorruptError} when the disk gave other bytes than were stored.
    */
   read(id: Uint8Array): Uint8Array | undefined

@@ -8,7 +8,7 @@ import { equalBytes, toHex, u64be } from '../util/bytes.ts'
 import type { AbortOptions } from '../util/units.ts'
 import type { IndexTotals } from './chunk-index.ts'
 import { decodeChunkRow, isChunkRow, type ChunkRow } from './chunk-row.ts'
-import type { FsckDeps, FsckOptions, Report, StoreProblem } from './fsck.ts'
+import type { FsckDeps, FsckOptions, Report, StoreProblem, StoreProblemKind } from './fsck.ts'
 import { NumberSet } from './number-set.ts'
 import { digestAs } from './receive.ts'
 import type { Row } from './row-store.ts'
@@ -17,11 +17,13 @@ import { SPACES } from './spaces.ts'
 /** Chunks read in one step: 10 ms when they are large. */
 const CHUNKS_AT_ONCE = 8
 
+/** What storing the chunk anew mends. */
+const HEALED: ReadonlySet<StoreProblemKind> = new Set(['chunk-lost', 'chunk-damaged'])
+
 type Found = Omit<StoreProblem, 'id'> | undefined
 
 /** Resolves to the number of chunks. */
 export async function checkChunks(deps: FsckDeps, report: Report, options: FsckOptions): Promise<number> {
-  const { payloads } = deps
   const { first, rows, totals, nextNumber } = await beginCount(deps, options)
   const expected = deps.chunks.totals().chunks
   const numbers = new NumberSet()
@@ -32,8 +34,7 @@ export async function checkChunks(deps: FsckDeps, report: Report, options: FsckO
       const row = decodeChunkRow(value)
       numbers.add(row.number)
       counted.bytes += row.lengthBytes
-      const found = wrongWithChunk(deps, id, row, payloads.get(row.number))
-      if (found !== undefined && isHere(deps, id)) report({ ...found, id: toHex(id) })
+      checkChunk(deps, id, row, report)
     } else report({ kind: 'chunk-row', id: toHex(id), detail: 'its index row cannot be read' })
     counted.chunks++
     options.onProgress?.(counted.chunks, Math.max(counted.chunks, expected))
@@ -47,6 +48,13 @@ export async function checkChunks(deps: FsckDeps, report: Report, options: FsckO
   }
   for (const gap of numbers.gaps(nextNumber)) await checkGap(deps, gap, report, options)
   return counted.chunks
+}
+
+function checkChunk(deps: FsckDeps, id: Uint8Array, row: ChunkRow, report: Report): void {
+  const found = wrongWithChunk(deps, id, row, deps.payloads.get(row.number))
+  if (found === undefined || !isHere(deps, id, row.number)) return
+  if (HEALED.has(found.kind)) deps.chunks.markDamaged(id)
+  report({ ...found, id: toHex(id) })
 }
 
 /** Rows and totals of one moment: nothing was written between asking for the one and for the other. */
@@ -125,9 +133,11 @@ function isDigest(id: Uint8Array, bytes: Uint8Array): boolean {
   return (id.length === 16 || id.length === 32) && equalBytes(digestAs(id, bytes), id)
 }
 
-/** False for one that was deleted while we read. */
-function isHere({ rows, chunks }: FsckDeps, id: Uint8Array): boolean {
-  return rows.get(SPACES.chunks, id) !== undefined && !chunks.isLeaving(id)
+/** False for one that was deleted, or stored anew, while we read. */
+function isHere({ rows, chunks }: FsckDeps, id: Uint8Array, number: number): boolean {
+  const row = rows.get(SPACES.chunks, id)
+  if (row === undefined || chunks.isLeaving(id)) return false
+  return !isChunkRow(row) || decodeChunkRow(row).number === number
 }
 
 /** Each plain key names a chunk that names it. */

@@ -12,6 +12,7 @@ import { HOUR_MS, MIB, SECOND_MS, type AbortOptions } from '../util/units.ts'
 import { ChunkIndex, type IndexTotals, type RowWithId } from './chunk-index.ts'
 import type { ChunkRow } from './chunk-row.ts'
 import type { Chunk, ChunkInfo, ChunkStore, ChunkTotals, KnownContent } from './chunk-store.ts'
+import { DamagedChunks } from './damaged-chunks.ts'
 import type { FreeSpace } from './free-space.ts'
 import type { PayloadLog } from './payload-log.ts'
 import { Reclaimer } from './reclaim.ts'
@@ -58,6 +59,7 @@ interface Fresh {
 export class LevelChunkStore implements ChunkStore, KnownContent {
   readonly #payloads: PayloadLog
   readonly #index: ChunkIndex
+  readonly #damaged: DamagedChunks
   readonly #space: FreeSpace
   readonly #clock: () => number
   readonly #reclaimer: Reclaimer
@@ -73,6 +75,7 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
   private constructor({ payloads, rows, space, clock }: LevelChunkStoreDeps) {
     this.#payloads = payloads
     this.#index = new ChunkIndex(rows)
+    this.#damaged = new DamagedChunks(rows)
     this.#space = space
     this.#clock = clock
     this.#reclaimer = new Reclaimer(payloads, this.#index)
@@ -84,6 +87,7 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
    */
   static async open(deps: LevelChunkStoreDeps): Promise<LevelChunkStore> {
     const store = new LevelChunkStore(deps)
+    await store.#damaged.load()
     await store.#recover()
     return store
   }
@@ -97,20 +101,33 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
   read(id: Uint8Array): Uint8Array | undefined {
     const row = this.#index.get(id)
     if (row === undefined) return undefined
-    const bytes = this.#payloads.get(row.number)
-    if (bytes === undefined) throw new CorruptError(toHex(id), `chunk ${toHex(id)} has lost its payload`)
-    if (bytes.length !== row.lengthBytes || crc32(bytes) !== row.crc32) {
+    try {
+      const bytes = this.#payloads.get(row.number)
+      if (bytes === undefined) throw new CorruptError(toHex(id), `chunk ${toHex(id)} has lost its payload`)
+      if (bytes.length === row.lengthBytes && crc32(bytes) === row.crc32) return bytes
       throw new CorruptError(toHex(id), `chunk ${toHex(id)} is damaged on this disk`)
+    } catch (error) {
+      if (error instanceof CorruptError) this.markDamaged(id)
+      throw error
     }
-    return bytes
+  }
+
+  /** Somebody found the payload of a chunk to be lost, or other bytes than were stored: it is to be stored anew. */
+  markDamaged(id: Uint8Array): void {
+    // Who found it tells of it; a mark that cannot be written still counts until the end of the process.
+    void this.#track(this.#damaged.add(id)).catch(() => {})
   }
 
   info(id: Uint8Array): ChunkInfo | undefined {
-    return this.#index.get(id)
+    const row = this.#index.get(id)
+    return row !== undefined && this.#damaged.has(id) ? { ...row, isDamaged: true } : row
   }
 
   known(plainKeys: readonly Uint8Array[]): Array<Uint8Array | undefined> {
-    return plainKeys.map((key) => this.#index.idOf(key))
+    return plainKeys.map((key) => {
+      const id = this.#index.idOf(key)
+      return id !== undefined && this.#damaged.has(id) ? undefined : id
+    })
   }
 
   write(chunks: readonly Chunk[]): Promise<void> {
@@ -136,7 +153,7 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
     const used: RowWithId[] = []
     for (const id of ids) {
       const row = this.#index.get(id)
-      if (row !== undefined) used.push(...this.#used(id, row))
+      if (row !== undefined && !this.#damaged.has(id)) used.push(...this.#used(id, row))
     }
     await this.#track(this.#index.change(used))
   }
@@ -189,14 +206,17 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
       const before = arriving ?? fresh.get(key)
       const row = before === undefined ? this.#index.get(chunk.id) : undefined
       const known = before ?? row
-      if (known !== undefined && !equalBytes(known.sha256, sha256)) {
-        throw new CorruptError(toHex(chunk.id), `two different chunks have the id ${toHex(chunk.id)}`)
-      }
-      if (known === undefined) fresh.set(key, { key, chunk, sha256 })
+      if (known !== undefined && !equalBytes(known.sha256, sha256)) throw collision(chunk.id)
+      if (known === undefined || this.#isHealed(row, chunk)) fresh.set(key, { key, chunk, sha256 })
       else if (row !== undefined) used.push(...this.#used(chunk.id, row, chunk.plainKey))
       else if (arriving !== undefined) waits.add(arriving.done)
     }
     return { fresh, used, waits }
+  }
+
+  /** Its bytes take the place of those that were found damaged. */
+  #isHealed(row: ChunkRow | undefined, { id }: Chunk): boolean {
+    return row !== undefined && this.#damaged.has(id)
   }
 
   /** The use of a held chunk, and the plain content that it turned out to be. */
@@ -261,6 +281,7 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
   async #keep(batch: readonly Arrival[]): Promise<void> {
     const { nextNumber: first, chunks, bytes } = this.#totals
     const usedAtS = this.#nowS()
+    const healed = await this.#heldDamaged(batch)
     const payloads = batch.map(({ chunk }) => chunk.bytes)
     const added = batch.map(({ chunk, sha256 }, at): RowWithId => {
       const { id, bytes, plainKey } = chunk
@@ -270,18 +291,28 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
         crc32: crc32(bytes),
         sha256,
         usedAtS,
-        plainKey,
+        plainKey: plainKey ?? healed.get(id)?.plainKey,
       }
       return [id, row]
     })
     const totals = {
       nextNumber: first + batch.length,
-      chunks: chunks + batch.length,
-      bytes: bytes + sumOf(added),
+      chunks: chunks + batch.length - healed.size,
+      bytes: bytes + sumOf(added) - sumOf([...healed]),
     }
+    const [ids, freed] = [[...healed.keys()], [...healed.values()].map(({ number }) => number)]
     await this.#payloads.put(first, payloads)
-    await this.#index.add(added, totals)
+    await this.#index.add(added, totals, freed, this.#damaged.removal(ids))
     this.#totals = totals
+    this.#damaged.forget(ids)
+    if (freed.length > 0) await this.#free(freed)
+  }
+
+  /** Those of a batch that are held already, but damaged: their rows, which no use changes any more. */
+  async #heldDamaged(batch: readonly Arrival[]): Promise<Map<Uint8Array, ChunkRow>> {
+    const ids = batch.map(({ chunk }) => chunk.id).filter((id) => this.#damaged.has(id))
+    const rows = ids.length === 0 ? [] : await this.#index.rowsOf(ids)
+    return new Map(rows)
   }
 
   /** Rows first: a payload without a row is found again, a row without a payload would be damage. */
@@ -291,8 +322,10 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
     const { nextNumber, chunks, bytes } = this.#totals
     const freedBytes = sumOf(dropped)
     const totals = { nextNumber, chunks: chunks - dropped.length, bytes: bytes - freedBytes }
-    await this.#index.drop(dropped, totals)
+    const damaged = leaving.filter((id) => this.#damaged.has(id))
+    await this.#index.drop(dropped, totals, this.#damaged.removal(damaged))
     this.#totals = totals
+    this.#damaged.forget(damaged)
     await this.#free(dropped.map(([, { number }]) => number))
     this.#reclaimer.freed(freedBytes, totals.bytes)
   }
@@ -336,6 +369,10 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
 
 function sumOf(rows: readonly RowWithId[]): number {
   return rows.reduce((sum, [, { lengthBytes }]) => sum + lengthBytes, 0)
+}
+
+function collision(id: Uint8Array): CorruptError {
+  return new CorruptError(toHex(id), `two different chunks have the id ${toHex(id)}`)
 }
 
 function strangers(why: string): CorruptError {

@@ -8,6 +8,8 @@ export const SPACES = {
   plain: 'plain',
   /** payload number → nothing: payloads to drop */
   freed: 'freed',
+  /** chunk id → nothing: its payload was found lost or damaged */
+  damaged: 'bad',
   /** SHA-256 of a part of a flist → chunk id under which it is kept */
   parts: 'part',
   /** SHA-256 → descriptor or chunk-list page */

@@ -1,0 +1,66 @@
+import { encodeTarHeader, TAR_END, tarPadding } from '../format/tar.ts'
+import { concat, fromUtf8 } from '../util/bytes.ts'
+import type { ImageConfig } from './config.ts'
+
+type Start = Pick<ImageConfig, 'argv' | 'environment' | 'workingDirectory'>
+
+/** `/.startup.toml`, which Zero-OS starts a container by; its shape is the original's (hub-api.md §8.4). */
+export function startupToml({ argv: [name, ...rest], environment, workingDirectory }: Start): string {
+  const variables = [...environment].map(([key, value]) => `${keyText(key)} = ${text(value)}\n`).join('')
+  return (
+    `[startup]\n\n[startup.entry]\nname = "core.system"\n\n` +
+    `[startup.entry.args]\nname = ${text(name)}\nargs = [${rest.map(text).join(', ')}]\ndir = ${text(workingDirectory)}\n\n` +
+    `[startup.entry.args.env]\n${variables}`
+  )
+}
+
+/** That file as the uppermost layer. The same image gives the same bytes. */
+export function startupLayer(start: Start): Uint8Array {
+  const content = fromUtf8(startupToml(start))
+  const header = encodeTarHeader({
+    path: fromUtf8('.startup.toml'),
+    kind: 'file',
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    userName: fromUtf8('root'),
+    groupName: fromUtf8('root'),
+    modifiedS: 0,
+    sizeBytes: content.length,
+  })
+  return concat([header, content, new Uint8Array(tarPadding(content.length)), TAR_END])
+}
+
+/** Rows of the flist's metadata table (flist-v1.md §9). */
+export function startupMetadata({ argv, environment }: Start): ReadonlyMap<string, string> {
+  const variables = [...environment].map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`)
+  return new Map([
+    ['entrypoint', `[${argv.map((one) => JSON.stringify(one)).join(', ')}]`],
+    ['environ', `{${variables.join(', ')}}`],
+  ])
+}
+
+/** A basic string of TOML. */
+function text(value: string): string {
+  const escaped = value
+    .replace(/["\\]/g, '\\$&')
+    .replace(/[\u0000-\u001f\u007f]/g, (character) => ESCAPES[character] ?? unicode(character))
+    .replace(/\p{Cs}/gu, '\ufffd')
+  return `"${escaped}"`
+}
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  '\b': '\\b',
+  '\t': '\\t',
+  '\n': '\\n',
+  '\f': '\\f',
+  '\r': '\\r',
+}
+
+function unicode(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+}
+
+function keyText(key: string): string {
+  return /^[A-Za-z0-9_-]+$/.test(key) ? key : text(key)
+}
