@@ -1,5 +1,6 @@
-import { MalformedError, UnavailableError } from '../errors.ts'
+import { MalformedError } from '../errors.ts'
 import { KIB } from '../util/units.ts'
+import { RegistryError } from './errors.ts'
 import type { Credentials } from './credentials.ts'
 import { readAll, type FetchOptions, type Fetched, type Fetcher } from './fetch.ts'
 
@@ -60,7 +61,7 @@ export class RegistryAuth {
     const answer = await this.#fetcher.get(url, { headers, signal })
     const bytes = await readAll(answer, 'answer of a token service', MAX_TOKEN_ANSWER_BYTES)
     if (answer.status !== 200)
-      throw new UnavailableError(`${url.host} gives no token: it answered ${answer.status}`)
+      throw new RegistryError(`${url.host} gives no token: it answered ${answer.status}`)
     return tokenOf(bytes)
   }
 }

@@ -6,8 +6,9 @@ import { lookup as systemLookup } from 'node:dns/promises'
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
-import { ForbiddenError, HubError, LimitError, UnavailableError } from '../errors.ts'
+import { ForbiddenError, HubError, LimitError } from '../errors.ts'
 import { KIB, SECOND_MS } from '../util/units.ts'
+import { RegistryError } from './errors.ts'
 import { kindOfAddress } from './address.ts'
 import type { RegistryList } from './registries.ts'
 
@@ -24,7 +25,7 @@ export interface FetchOptions {
 export interface Fetched {
   readonly status: number
   readonly headers: IncomingMessage['headers']
-  /** Cut off when nothing comes for a while. @throws {UnavailableError} when it breaks off. */
+  /** Cut off when nothing comes for a while. @throws {RegistryError} when it breaks off. */
   readonly body: AsyncIterable<Uint8Array>
   /** Gives up what is not read. */
   close(): void
@@ -57,7 +58,7 @@ export class Fetcher {
 
   /**
    * The answer, after at most three redirects; on another host or scheme without the credentials.
-   * @throws {ForbiddenError} for a hop that is not allowed; {UnavailableError} when nobody answers; the signal's reason.
+   * @throws {ForbiddenError} for a hop that is not allowed; {RegistryError} when nobody answers; the signal's reason.
    */
   async get(url: URL, { headers = {}, signal }: FetchOptions): Promise<Fetched> {
     let at = url
@@ -189,7 +190,7 @@ export class Fetcher {
   #explain(url: URL, error: unknown, signal: AbortSignal): unknown {
     if (signal.aborted) return signal.reason
     if (error instanceof HubError) return error
-    return new UnavailableError(`${url.host}: ${(error as Error).message}`, { cause: error })
+    return new RegistryError(`${url.host}: ${(error as Error).message}`, { cause: error })
   }
 }
 
@@ -204,7 +205,7 @@ function withoutCredentials(headers: Readonly<Record<string, string>>): Record<s
 }
 
 function parseUrl(text: string, base: URL): URL {
-  if (URL.canParse(text, base)) return new URL(text, base)
+  if (URL.canParse(text, base.href)) return new URL(text, base)
   throw new ForbiddenError(`${base.host} leads to something that is no URL`)
 }
 

@@ -23,8 +23,8 @@ export interface ImageProgress {
 }
 
 export interface OpenOptions extends AbortOptions {
-  /** `os/architecture[/variant]`; the node's unless told. */
-  readonly platform?: string | undefined
+  /** `os/architecture[/variant]`, the node's unless told; asked once an archive has ended. */
+  readonly platform?: (() => string | undefined) | undefined
   readonly onProgress?: ((progress: ImageProgress) => void) | undefined
 }
 
@@ -73,7 +73,7 @@ export class Images {
 
   /**
    * An image of a registry, as `docker pull` names it.
-   * @throws {NotFoundError} for one that is not there, or not for us; {UnavailableError} when the registry fails;
+   * @throws {ImageNotFoundError} for one that is not there, or not for us; {RegistryError} when it fails;
    * {ForbiddenError} when it may not be asked; {MalformedError | CorruptError | LimitError} for what it says.
    */
   async pull(image: string, options: OpenOptions): Promise<OpenImage> {
@@ -106,12 +106,11 @@ export class Images {
 
   /** An image in an archive: what `docker save` writes, or an OCI layout; as tar, or compressed. */
   async openArchive(archive: AsyncIterable<Uint8Array>, options: OpenOptions): Promise<OpenImage> {
-    const platform = this.#platform(options)
     const { maxBytes, archives } = this.#options
     const { directory, requireSpace, decompress } = archives
     const read = await ImageArchive.read(decompress(archive), { directory, requireSpace, maxBytes })
     try {
-      const { config, layers } = await read.image(platform)
+      const { config, layers } = await read.image(this.#platform(options))
       return this.#open(config, layers, options, () => read.close())
     } catch (error) {
       await read.close()
@@ -120,7 +119,8 @@ export class Images {
   }
 
   #platform({ platform }: OpenOptions): Platform {
-    return platform === undefined ? this.#options.platform : parsePlatform(platform)
+    const text = platform?.()
+    return text === undefined ? this.#options.platform : parsePlatform(text)
   }
 
   #open(

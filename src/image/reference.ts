@@ -31,28 +31,35 @@ export function isDigest(text: string): boolean {
 /** @throws {InvalidInputError} saying which part is none. */
 export function parseImageReference(text: string): ImageReference {
   if (text.length > MAX_REFERENCE) throw malformed(text, 'it is too long')
-  const at = text.indexOf('@')
-  const digest = at < 0 ? undefined : text.slice(at + 1)
+  const [named = '', digest] = cut(text, text.indexOf('@'))
   if (digest !== undefined && !isDigest(digest)) throw malformed(text, 'only sha256 digests are taken')
-  const named = at < 0 ? text : text.slice(0, at)
-  const colon = named.indexOf(':', named.lastIndexOf('/') + 1)
-  const tag = colon < 0 ? 'latest' : named.slice(colon + 1)
+  const [name = '', tag = 'latest'] = cut(named, named.indexOf(':', named.lastIndexOf('/') + 1))
   if (!TAG.test(tag)) throw malformed(text, `${JSON.stringify(tag)} is no tag`)
-  const { registry, path } = splitRegistry(colon < 0 ? named : named.slice(0, colon))
+  const { registry, repository } = splitRegistry(name)
   if (!REGISTRY.test(registry)) throw malformed(text, `${JSON.stringify(registry)} is no registry`)
-  const repository = registry === DOCKER_HUB && !path.includes('/') ? `library/${path}` : path
   if (!REPOSITORY.test(repository) || repository.length > MAX_REPOSITORY)
-    throw malformed(text, `${JSON.stringify(path)} is no repository`)
+    throw malformed(text, `${JSON.stringify(repository)} is no repository`)
   return { registry, repository, tag, digest }
 }
 
+/** Before and after one character; all of it before when there is none. */
+function cut(text: string, at: number): [before: string, after: string | undefined] {
+  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)]
+}
+
 /** The first part is a registry when it looks like a host: it has a dot or a port, or is `localhost`. */
-function splitRegistry(name: string): { registry: string; path: string } {
-  const slash = name.indexOf('/')
-  const first = name.slice(0, Math.max(slash, 0))
-  if (slash < 0 || !(/[.:]/.test(first) || first === 'localhost')) return { registry: DOCKER_HUB, path: name }
-  const registry = first.toLowerCase()
-  return { registry: registry === 'index.docker.io' ? DOCKER_HUB : registry, path: name.slice(slash + 1) }
+function splitRegistry(name: string): { registry: string; repository: string } {
+  const [first, rest] = cut(name, name.indexOf('/'))
+  if (rest !== undefined && (/[.:]/.test(first) || first === 'localhost')) {
+    const registry = first.toLowerCase()
+    const isHub = registry === DOCKER_HUB || registry === 'index.docker.io'
+    return isHub ? { registry: DOCKER_HUB, repository: ofHub(rest) } : { registry, repository: rest }
+  }
+  return { registry: DOCKER_HUB, repository: ofHub(name) }
+}
+
+function ofHub(repository: string): string {
+  return repository.includes('/') ? repository : `library/${repository}`
 }
 
 /** The name that a converted image is published under (hub-api.md §7): `acme/web:1.0` is `acme-web-1.0`. */

@@ -1,6 +1,6 @@
 /** One image at one registry: manifests, configuration, layers. OCI distribution specification, "Pulling content". */
-import { NotFoundError, UnavailableError } from '../errors.ts'
 import { MIB } from '../util/units.ts'
+import { ImageNotFoundError, RegistryError } from './errors.ts'
 import type { RegistryAuth } from './auth.ts'
 import { readAll, type Fetched } from './fetch.ts'
 import { ACCEPTED, choose, parseManifest, type Descriptor, type Manifest, type Offer } from './manifest.ts'
@@ -33,7 +33,7 @@ export class RegistryClient {
     this.#retry = parts.retry ?? {}
   }
 
-  /** The manifest for a platform, through what indexes there are. @throws {NotFoundError} */
+  /** The manifest for a platform, through what indexes there are. @throws {ImageNotFoundError} */
   async manifest({ tag, digest }: ImageReference, platform: Platform): Promise<Manifest> {
     let wanted: Descriptor | undefined
     for (let depth = 0; depth < MAX_INDEXES; depth++) {
@@ -41,7 +41,7 @@ export class RegistryClient {
       if ('layers' in found) return found
       wanted = choose(found, platform)
     }
-    throw new NotFoundError('indexes of this image name only indexes')
+    throw new ImageNotFoundError('indexes of this image name only indexes')
   }
 
   async #manifest(reference: string, wanted: Descriptor | undefined): Promise<Manifest | readonly Offer[]> {
@@ -77,7 +77,7 @@ export class RegistryClient {
       try {
         yield* this.#from(descriptor, verifier)
         isWhole = verifier.bytes >= descriptor.sizeBytes
-        if (!isWhole) throw new UnavailableError('the registry sent only a part of a layer')
+        if (!isWhole) throw new RegistryError('the registry sent only a part of a layer')
       } catch (error) {
         if (verifier.bytes > before) retries.progress()
         await retries.after(error, this.#signal)
@@ -118,8 +118,8 @@ export class RegistryClient {
     if (status === 200 || status === 206) return answer
     answer.close()
     // Hubs do not tell an image that is not there from one that is not for everybody.
-    if ([401, 403, 404].includes(status)) throw new NotFoundError(`the registry answered ${status}`)
-    throw new UnavailableError(`the registry answered ${status}`)
+    if ([401, 403, 404].includes(status)) throw new ImageNotFoundError(`the registry answered ${status}`)
+    throw new RegistryError(`the registry answered ${status}`)
   }
 }
 

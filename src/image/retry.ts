@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { UnavailableError } from '../errors.ts'
 import { SECOND_MS } from '../util/units.ts'
+import { RegistryError } from './errors.ts'
 
 export interface RetryOptions {
   /** Tries in a row that bring nothing before giving up. */
@@ -31,7 +31,7 @@ export class Retries {
 
   /** Waits before the next try. @throws `error` when it is none to try again, or when it was the last. */
   async after(error: unknown, signal: AbortSignal): Promise<void> {
-    if (!(error instanceof UnavailableError) || ++this.#failures >= this.#tries) throw error
+    if (!(error instanceof RegistryError) || ++this.#failures >= this.#tries) throw error
     const wait = Math.min(this.#firstWaitMs * 2 ** (this.#failures - 1), LONGEST_WAIT_MS)
     // Half of it by chance, so that those who failed together do not come back together.
     await sleep(wait / 2 + (Math.random() * wait) / 2, undefined, { signal }).catch(() =>

@@ -80,22 +80,28 @@ function sizeOf(text: string): number {
   return size
 }
 
+/** `undefined` for what is neither file nor link. */
 function describe(header: TarHeader, extended: Extended, input: Input): ArchiveFile | undefined {
   const { type } = header
-  const sizeBytes = extended.sizeBytes ?? header.sizeBytes
+  const isLink = type === '1' || type === '2'
   const isFile = type === '0' || type === '7'
-  input.beginFile(isFile || !'12'.includes(type) ? sizeBytes : 0)
-  if (!isFile && type !== '1' && type !== '2') return undefined
-  const prefix = toUtf8(header.prefix)
-  const path = extended.path ?? (prefix === '' ? '' : `${prefix}/`) + toUtf8(header.name)
-  const target = extended.linkTarget ?? toUtf8(header.linkName)
-  if (path.length > MAX_PATH || target.length > MAX_PATH) throw malformed('a path in it is too long')
-  return {
-    path: normalPath(path),
-    sizeBytes: isFile ? sizeBytes : 0,
-    link: isFile ? undefined : { isHard: type === '1', target },
-    content: input.content(),
-  }
+  const sizeBytes = isLink ? 0 : (extended.sizeBytes ?? header.sizeBytes)
+  input.beginFile(sizeBytes)
+  if (!isFile && !isLink) return undefined
+  const link = isLink
+    ? { isHard: type === '1', target: bounded(extended.linkTarget ?? toUtf8(header.linkName)) }
+    : undefined
+  const path = normalPath(bounded(extended.path ?? pathOf(header)))
+  return { path, sizeBytes, link, content: input.content() }
+}
+
+function pathOf({ prefix, name }: TarHeader): string {
+  return prefix.length === 0 ? toUtf8(name) : `${toUtf8(prefix)}/${toUtf8(name)}`
+}
+
+function bounded(path: string): string {
+  if (path.length > MAX_PATH) throw malformed('a path in it is too long')
+  return path
 }
 
 /** `./a//b/../c` is `a/c`; what leads out of the archive is refused. @throws {MalformedError} */
