@@ -2,6 +2,7 @@ import { MessageChannel, Worker } from 'node:worker_threads'
 import type { MessagePort } from 'node:worker_threads'
 import { LimitError, UnavailableError } from '../errors.ts'
 import type { EncodeAnswer, EncodeJob, IngestJob, SharedMemory } from './ingest-messages.ts'
+import { OutputPool } from './output-pool.ts'
 import { createSlabMemory } from './slab-memory.ts'
 import { unpackError } from './worker-errors.ts'
 
@@ -19,8 +20,8 @@ interface Waiter {
 export class IngestLane {
   /** A view of the shared memory. */
   readonly bytes: Uint8Array
-  /** Of each slab, the encoded blocks in memory of this thread alone. */
-  readonly outputs: Uint8Array[] = []
+  /** For encoded slabs, in memory of this thread alone. */
+  readonly outputs = new OutputPool()
   /** Aborted when a thread has ended, with what happened as its reason. */
   readonly broken: AbortSignal
   readonly #ingest: Worker

@@ -22,10 +22,8 @@ export type ToIngest =
   /** The archive ends, and a layer over it begins. */
   | { readonly type: 'nextLayer' }
   | { readonly type: 'end' }
-  /** The ids of a slab's blocks stand in the memory. */
+  /** The ids of a slab's blocks stand in the memory; once they are read it may be filled again. */
   | { readonly type: 'identified'; readonly slab: number }
-  /** A slab may be filled again. */
-  | { readonly type: 'freed'; readonly slab: number }
   | { readonly type: 'runWritten' }
   | { readonly type: 'page'; readonly bytes: Uint8Array }
   | { readonly type: 'metadata'; readonly rows: ReadonlyArray<readonly [key: string, value: string]> }

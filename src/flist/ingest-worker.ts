@@ -79,8 +79,6 @@ function listen(port: MessagePort, { pieces, slabs, answers }: Receivers): void 
         return pieces.end()
       case 'identified':
         return slabs.identified(message.slab)
-      case 'freed':
-        return slabs.freed(message.slab)
       case 'runWritten':
       case 'page':
       case 'metadata':

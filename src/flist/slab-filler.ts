@@ -62,7 +62,7 @@ export class SlabFiller {
     this.#send(slab, blocks)
   }
 
-  /** The ids of a slab's blocks stand in the memory. */
+  /** The ids of a slab's blocks stand in the memory, and it is ours again. */
   identified(slab: number): void {
     const { idsAt } = slabPlace(slab)
     const slots = this.#slots[slab] ?? []
@@ -72,11 +72,6 @@ export class SlabFiller {
     }
     slots.length = 0
     this.#unidentified--
-    this.#wake()
-  }
-
-  /** A slab is ours again. */
-  freed(slab: number): void {
     this.#free.push(slab)
     this.#wake()
   }

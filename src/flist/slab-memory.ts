@@ -6,9 +6,9 @@ import { MIB } from '../util/units.ts'
 /**
  * The memory that one upload's threads share: a few slabs, each with room for plain blocks, their records and ids,
  * and what becomes of them. A slab belongs to one thread at a time; messages hand it over:
- * ingest worker (fills) → main (looks up) → encode worker → main (stores) → ingest worker.
+ * ingest worker (fills) → main (looks up) → encode worker → main (takes out) → ingest worker.
  */
-export const SLABS = 5
+export const SLABS = 4
 /** Four blocks of full size: so many XXTEA takes at a time. */
 export const SLAB_PLAIN_BYTES = 2 * MIB
 export const SLAB_BLOCKS = 1024

@@ -2,9 +2,8 @@ import { CHUNK_ID_BYTES } from '../format/chunk.ts'
 import { readSlabBlocks, SLAB_RECORD_BYTES, type StoredBlock } from '../format/slab-encoder.ts'
 import type { Chunk, ChunkStore, KnownContent } from '../store/chunk-store.ts'
 import type { Lease } from '../store/flist-store.ts'
-import { EMPTY } from '../util/bytes.ts'
 import type { IngestLane } from './ingest-lane.ts'
-import { SLAB_OUTPUT_BYTES, slabPlace } from './slab-memory.ts'
+import { slabPlace } from './slab-memory.ts'
 
 export interface SlabStoreParts {
   readonly lane: Pick<IngestLane, 'bytes' | 'outputs' | 'encode'>
@@ -21,10 +20,10 @@ interface Block {
   id: Uint8Array | undefined
 }
 
-interface Output {
-  readonly bytes: Uint8Array
-  /** Where these bytes stand in the shared memory. */
-  readonly outputAt: number
+/** A new block and what it became. */
+interface Made {
+  readonly block: Block
+  readonly stored: StoredBlock
 }
 
 /** The main thread's part of a slab: known blocks are looked up, the others encoded and stored. */
@@ -38,7 +37,10 @@ export class SlabStore {
     this.#parts = parts
   }
 
-  /** Puts the ids of a slab's blocks into the memory. The function that it answers makes them durable. */
+  /**
+   * Puts the ids of a slab's blocks into the memory, and takes out what is to be stored: the slab is free again. The
+   * function that it answers makes that durable.
+   */
   async identify(slab: number, count: number): Promise<() => Promise<void>> {
     const { idsAt, recordsAt, jobsAt } = slabPlace(slab)
     const { bytes } = this.#parts.lane
@@ -50,18 +52,13 @@ export class SlabStore {
     if (fresh.length > 0) this.#encoding = this.#parts.lane.encode({ slab, blocks: fresh.length })
     await this.#encoding // also for the ids of blocks that an earlier slab has brought
 
-    const stored = readSlabBlocks(bytes, jobsAt, fresh.length)
-    const output = this.#copyOutput(slab, stored.at(-1))
-    const chunks = stored.map((block, job) => chunkOf(block, fresh[job]?.block, output))
+    const made = readSlabBlocks(bytes, jobsAt, fresh.length).map((stored, job) => madeOf(fresh[job], stored))
+    for (const { block, stored } of made) block.id = stored.id
     for (const [index, { id }] of blocks.entries()) {
       if (id === undefined) throw new Error('a block without an id')
       bytes.set(id, idsAt + index * CHUNK_ID_BYTES)
     }
-    return () =>
-      this.#store(
-        chunks,
-        fresh.map(({ block }) => block),
-      )
+    return made.length === 0 ? async () => {} : await this.#takeOut(slab, made)
   }
 
   /** Every block of a slab, and those that are to be encoded. */
@@ -96,30 +93,35 @@ export class SlabStore {
     for (const [index, block] of blocks.entries()) block.id = ids[index]
   }
 
-  /** Stored bytes out of the shared memory, which LevelDB does not take, into memory that is used again and again. */
-  #copyOutput(slab: number, last: StoredBlock | undefined): Output {
+  /** Stored bytes out of the shared memory, which LevelDB does not take. */
+  async #takeOut(slab: number, made: readonly Made[]): Promise<() => Promise<void>> {
     const { outputAt } = slabPlace(slab)
     const { bytes, outputs } = this.#parts.lane
-    if (last === undefined) return { bytes: EMPTY, outputAt }
-    const copy = (outputs[slab] ??= new Uint8Array(SLAB_OUTPUT_BYTES))
-    copy.set(bytes.subarray(outputAt, last.address + last.length))
-    return { bytes: copy, outputAt }
+    const output = await outputs.take()
+    const last = made.at(-1)?.stored
+    if (last !== undefined) output.set(bytes.subarray(outputAt, last.address + last.length))
+    const chunks = made.map(({ block, stored: { id, sha256, address, length } }): Chunk => {
+      const from = address - outputAt
+      return { id, bytes: output.subarray(from, from + length), sha256, plainKey: block.key }
+    })
+    return async () => {
+      try {
+        await this.#store(chunks)
+        for (const { block } of made) this.#underWay.delete(block.text)
+      } finally {
+        outputs.give(output)
+      }
+    }
   }
 
-  async #store(chunks: readonly Chunk[], blocks: readonly Block[]): Promise<void> {
-    if (chunks.length === 0) return
+  async #store(chunks: readonly Chunk[]): Promise<void> {
     const { lease, chunks: store } = this.#parts
     lease.holdChunks(chunks.map(({ id }) => id))
     await store.write(chunks)
-    for (const { text } of blocks) this.#underWay.delete(text)
   }
 }
 
-/** What became of a block, which learns its id. */
-function chunkOf(stored: StoredBlock, block: Block | undefined, { bytes, outputAt }: Output): Chunk {
-  if (block === undefined) throw new Error('more blocks came back than were sent')
-  block.id = stored.id
-  const from = stored.address - outputAt
-  const { id, sha256 } = stored
-  return { id, bytes: bytes.subarray(from, from + stored.length), sha256, plainKey: block.key }
+function madeOf(fresh: { readonly block: Block } | undefined, stored: StoredBlock): Made {
+  if (fresh === undefined) throw new Error('more blocks came back than were sent')
+  return { block: fresh.block, stored }
 }

@@ -22,7 +22,8 @@ export class TreeBuild {
   readonly #tree: ArchiveTree
   readonly #blocks: BlockTable
   readonly #builder: FlistBuilder
-  readonly #used: BlockRange[] = []
+  /** By first block: hard links have those of what they name. */
+  readonly #used = new Map<number, BlockRange>()
   readonly #aclKeys = new Map<string, string>()
   #targets: Versions = NO_VERSIONS
   #counts = { regular: 0, symlink: 0, directory: 0, special: 0, failure: 0, fullSize: 0 }
@@ -37,9 +38,9 @@ export class TreeBuild {
     return this.#counts
   }
 
-  /** Ids of the blocks in it, one behind the other. */
+  /** Ids of the blocks in it, one behind the other; those of a file once, however many names it has. */
   chunkIds(): Uint8Array<ArrayBuffer> {
-    return this.#blocks.idsOf(this.#used)
+    return this.#blocks.idsOf([...this.#used.values()])
   }
 
   /** @throws {MalformedError | LimitError} for members that make no tree together. */
@@ -63,6 +64,11 @@ export class TreeBuild {
   /** Answers the folders in it, in order. */
   #addFolder(folder: ArchiveEntry, path: string, entries: readonly ArchiveEntry[]): ArchiveEntry[] {
     const resolved = entries.map((entry) => this.#resolve(entry))
+    // Before any of it is made: a hard link costs the archive a header, and the flist every block of a file.
+    checkRowBytes(
+      path,
+      resolved.reduce((sum, entry) => sum + rowBytes(entry), 0),
+    )
     const location = pathBytes(path)
     this.#builder.addDirectory({
       name: Buffer.from(folder.name, 'latin1'),
@@ -124,7 +130,7 @@ export class TreeBuild {
   #file(entry: ArchiveEntry): { content: InodeContent; sizeBytes: number } {
     this.#counts.regular++
     this.#counts.fullSize += entry.sizeBytes
-    if (entry.blockCount > 0) this.#used.push(entry)
+    if (entry.blockCount > 0) this.#used.set(entry.firstBlock, entry)
     const blocks = this.#blocks.blocks(entry)
     return { content: { kind: 'file', blockPages: BLOCK_PAGES, blocks }, sizeBytes: entry.sizeBytes }
   }
@@ -201,6 +207,16 @@ function lastBefore(versions: readonly ArchiveEntry[], order: number): ArchiveEn
   return versions[low - 1]
 }
 
+/** At least. */
+function rowBytes({ blockCount }: ArchiveEntry): number {
+  return INODE_BYTES + blockCount * BLOCK_REF_BYTES
+}
+
+function checkRowBytes(path: string, bytes: number): void {
+  if (bytes > MAX_MESSAGE_BYTES)
+    throw new LimitError(`directory ${showPath(path)}`, MAX_MESSAGE_BYTES, 'bytes')
+}
+
 interface Folder {
   readonly parent: string
   /** By name, each once. */
@@ -218,10 +234,8 @@ async function* inFolders(sorted: AsyncIterable<readonly ArchiveEntry[]>): Async
         folder = { parent: entry.parent, entries: [] }
         bytes = 0
       }
-      bytes += INODE_BYTES + entry.blockCount * BLOCK_REF_BYTES
-      if (bytes > MAX_MESSAGE_BYTES) {
-        throw new LimitError(`directory ${showPath(entry.parent)}`, MAX_MESSAGE_BYTES, 'bytes')
-      }
+      bytes += rowBytes(entry)
+      checkRowBytes(entry.parent, bytes)
       const last = folder.entries.at(-1)
       if (last?.name === entry.name) folder.entries[folder.entries.length - 1] = later(last, entry)
       else folder.entries.push(entry)

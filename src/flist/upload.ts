@@ -181,7 +181,6 @@ export class Upload {
     const store = await this.#parts.slabs.identify(slab, blocks)
     this.#send({ type: 'identified', slab })
     await store()
-    this.#send({ type: 'freed', slab })
   }
 
   async #writeRun(run: number, pages: readonly Uint8Array[]): Promise<void> {

@@ -167,6 +167,18 @@ describe('limits', () => {
     )
   })
 
+  it('count the blocks of hard links before they are made', async () => {
+    const sparse = pax([
+      ['GNU.sparse.size', String(12 * GIB)],
+      ['GNU.sparse.map', '0,1'],
+    ])
+    const links = Array.from({ length: 500 }, (_, n) =>
+      member({ path: `d/${n}`, kind: 'hardlink', linkTarget: 'a' }),
+    )
+    const archive = tarOf(sparse, member({ path: 'a', content: 'x' }), ...links)
+    await limited(inPieces(archive, 9999), /directory "\/?d": the limit is 67108864 bytes/)
+  })
+
   it('bound members, implied directories too, and the archive itself', async () => {
     const few = new IngestBench({ limits: { maxEntries: 10, maxArchiveBytes: 100_000 } })
     const files = Array.from({ length: 11 }, (_, n) => member({ path: `f${n}` }))
