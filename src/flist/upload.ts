@@ -12,6 +12,8 @@ import { unpackError } from './worker-errors.ts'
 /** Small pieces cost inflate a quarter more, and messages besides. */
 const PIECE_BYTES = 512 * KIB
 const PIECES = 4
+/** A sender that pauses so long is slow: what it sent goes on as it is. */
+const LULL_MS = 100
 
 export interface UploadParts {
   /** To the ingest worker, of this upload alone. */
@@ -91,26 +93,36 @@ export class Upload {
   /** Sends an archive in large pieces, as many as the worker has room for. */
   async #pumpOne(archive: AsyncIterable<Uint8Array>): Promise<void> {
     const { maxArchiveBytes } = this.#parts.limits
-    let piece = await this.#newPiece()
+    let piece: Uint8Array<ArrayBuffer> | undefined
     let filled = 0
-    for await (const bytes of this.#timed(archive)) {
-      this.#bytes += bytes.length
-      if (this.#bytes > maxArchiveBytes) throw new LimitError('archive', maxArchiveBytes, 'bytes')
-      for (let read = 0; read < bytes.length;) {
-        const part = bytes.subarray(read, read + PIECE_BYTES - filled)
-        piece.set(part, filled)
-        filled += part.length
-        read += part.length
-        if (filled < PIECE_BYTES) continue
-        this.#send({ type: 'piece', bytes: piece }, [piece.buffer])
-        piece = await this.#newPiece()
-        filled = 0
-        if (this.#hasEnded) return
-      }
+    const flush = () => {
+      if (piece !== undefined && filled > 0)
+        this.#send({ type: 'piece', bytes: piece.subarray(0, filled) }, [piece.buffer])
+      else if (piece !== undefined) this.#free.push(piece.buffer)
+      piece = undefined
+      filled = 0
     }
-    if (this.#hasEnded) return
-    if (filled > 0) this.#send({ type: 'piece', bytes: piece.subarray(0, filled) }, [piece.buffer])
-    else this.#free.push(piece.buffer)
+    // What is wrong with the bytes of a slow sender is told before it has filled a piece.
+    const lull = setTimeout(flush, LULL_MS).unref()
+    try {
+      for await (const bytes of this.#timed(archive)) {
+        lull.refresh()
+        this.#bytes += bytes.length
+        if (this.#bytes > maxArchiveBytes) throw new LimitError('archive', maxArchiveBytes, 'bytes')
+        for (let read = 0; read < bytes.length;) {
+          piece ??= await this.#newPiece()
+          if (this.#hasEnded) return
+          const part = bytes.subarray(read, read + PIECE_BYTES - filled)
+          piece.set(part, filled)
+          filled += part.length
+          read += part.length
+          if (filled === PIECE_BYTES) flush()
+        }
+      }
+      flush()
+    } finally {
+      clearTimeout(lull)
+    }
   }
 
   /** The clock stands while the sender is waited for. */
