@@ -3,6 +3,9 @@ import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { InvalidInputError } from './errors.ts'
+import { parseCredentials, parseDockerConfig, type CredentialBook } from './image/credentials.ts'
+import { parsePlatform, type Platform } from './image/platform.ts'
+import { RegistryList } from './image/registries.ts'
 import { environmentName, SETTINGS, type Setting, type SettingKey } from './settings.ts'
 import type { LogLevel } from './util/logger.ts'
 import { isLoopback, parseDuration, parseHostPort, parseSize, type HostPort } from './util/parse.ts'
@@ -28,6 +31,13 @@ export interface Limits {
   readonly uploads: number
 }
 
+/** Where images to convert may come from. */
+export interface ImageSettings {
+  readonly registries: RegistryList
+  readonly credentials: CredentialBook
+  readonly platform: Platform
+}
+
 export interface Config {
   readonly data: string
   readonly http: readonly HostPort[]
@@ -45,6 +55,7 @@ export interface Config {
   /** Virtual user → 3bot name. */
   readonly usersMap: ReadonlyMap<string, string>
   readonly official: readonly string[]
+  readonly images: ImageSettings
   readonly log: LogLevel
   readonly logFormat: 'text' | 'json'
   readonly trustedProxies: readonly string[]
@@ -104,6 +115,7 @@ function toConfig(values: Values, environment: Environment): Config {
     guestToken: values.text('guest-token'),
     usersMap: usersMap(values.list('users-map')),
     official: values.list('official'),
+    images: toImageSettings(values),
     log: values.choice('log') as LogLevel,
     logFormat: values.choice('log-format') as Config['logFormat'],
     trustedProxies: values.list('trusted-proxies'),
@@ -116,6 +128,25 @@ function toConfig(values: Values, environment: Environment): Config {
     keepVersions: values.count('keep-versions'),
     keepForMs: values.duration('keep-for'),
     scrubPercent: values.count('scrub'),
+  }
+}
+
+/** Entries of the setting win over those of the file. */
+function toImageSettings(values: Values): ImageSettings {
+  const file = values.text('registry-config')
+  const inFile = file === undefined ? [] : parseDockerConfig(readText('registry-config', file))
+  return {
+    registries: new RegistryList(values.list('registries')),
+    credentials: new Map([...inFile, ...parseCredentials(values.list('registry-auth'))]),
+    platform: parsePlatform(values.text('platform') ?? ''),
+  }
+}
+
+function readText(key: SettingKey, path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    throw new InvalidInputError(`${key}: cannot read ${path}: ${(cause as Error).message}`, { cause })
   }
 }
 

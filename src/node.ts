@@ -12,6 +12,7 @@ import { FLIST_LIMITS } from './flist/limits.ts'
 import { createChunkCodec } from './format/chunk-codec.ts'
 import type { HttpDeps, SiteOptions } from './http/deps.ts'
 import { createHttpServer, type HttpServer } from './http/server.ts'
+import { createImages } from './node-images.ts'
 import { metricsOf, statusOf } from './node-status.ts'
 import { NodeJobs } from './operator.ts'
 import { openIdentity, type Identity } from './repo/identity.ts'
@@ -83,6 +84,8 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
       await database.space.require(0) // known content adds no chunk that would ask for room
       return await ingest.run(archive, run)
     },
+    ingestLayers: (layers, run) => ingest.runLayers(layers, run),
+    images: createImages(config, folder, database.space),
     tokens,
     operator: jobs,
     status: statusOf({

@@ -2,7 +2,7 @@
 import type { ChunkCodec } from '../format/chunk-codec.ts'
 import type { ChunkAddress } from '../flist/metadata.ts'
 import type { FlistInspector } from '../flist/inspector.ts'
-import type { Ingest } from './flist-ports.ts'
+import type { ImageSource, Ingest, IngestLayers } from './flist-ports.ts'
 import type { Repositories } from '../repo/entry.ts'
 import type { Tokens } from '../repo/tokens.ts'
 import type { ChunkStore } from '../store/chunk-store.ts'
@@ -57,6 +57,8 @@ export interface HttpDeps {
   /** Is this the chunk address of a member of the realm? Stored flists never carry one. */
   readonly isMember: (address: ChunkAddress) => boolean
   readonly ingest: Ingest
+  readonly ingestLayers: IngestLayers
+  readonly images: ImageSource
   readonly tokens: TokenBook
   readonly operator: Operator
   /** The body of `GET /api/v1/status`. */

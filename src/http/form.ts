@@ -30,6 +30,8 @@ export interface FormOptions {
   readonly maxFileBytes: number
   /** The part that is the file; other files are passed over. */
   readonly fileField: string
+  /** Filled with the form's fields, for who wants them without a file too. */
+  readonly fields?: Map<string, string>
 }
 
 /**
@@ -45,7 +47,7 @@ export async function readForm<T>(
 ): Promise<T | undefined> {
   const form = createParser(request)
   if (form === undefined) return undefined
-  const reading = new FormReading(form, options.fileField, take)
+  const reading = new FormReading(form, options, take)
   const maxBytes = options.maxFileBytes + FORM_OVERHEAD_BYTES
   try {
     const { signal } = reading
@@ -80,15 +82,20 @@ function createParser(request: IncomingMessage): BusboyInstance | undefined {
 
 /** One form on its way through the parser. */
 class FormReading<T> {
-  readonly fields = new Map<string, string>()
+  readonly fields: Map<string, string>
   taken: Promise<T> | undefined
   readonly #form: BusboyInstance
   readonly #complete = deferred<void>()
   readonly #broken = new AbortController()
   #file: Readable | undefined
 
-  constructor(form: BusboyInstance, fileField: string, take: (file: FormFile) => Promise<T>) {
+  constructor(
+    form: BusboyInstance,
+    { fileField, fields = new Map() }: FormOptions,
+    take: (file: FormFile) => Promise<T>,
+  ) {
     this.#form = form
+    this.fields = fields
     form.on('file', (name, stream, filename) => {
       stream.on('error', () => {}) // of a part that breaks off: the form itself tells
       if (name !== fileField || this.taken !== undefined) return void stream.resume()

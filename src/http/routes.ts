@@ -6,6 +6,7 @@ import { chunkRoutes } from './routes-chunks.ts'
 import { contentRoutes } from './routes-content.ts'
 import { conflictRoutes } from './routes-conflicts.ts'
 import { historyRoutes } from './routes-history.ts'
+import { dockerRoutes } from './routes-docker.ts'
 import { operatorRoutes } from './routes-operator.ts'
 import { tokenRoutes } from './routes-tokens.ts'
 import { downloadRoutes } from './routes-downloads.ts'
@@ -24,6 +25,7 @@ export function routesOf(site: Site, metrics: HttpMetrics): Route[] {
     ...flistRoutes(site),
     ...meRoutes(site),
     ...uploadRoutes(site),
+    ...dockerRoutes(site),
     ...downloadRoutes(site),
     ...nodeRoutes(site, metrics),
     ...historyRoutes(site),

@@ -1,4 +1,5 @@
 /** One image at one registry: manifests, configuration, layers. OCI distribution specification, "Pulling content". */
+import { MalformedError } from '../errors.ts'
 import { MIB } from '../util/units.ts'
 import { ImageNotFoundError, RegistryError } from './errors.ts'
 import type { RegistryAuth } from './auth.ts'
@@ -41,7 +42,7 @@ export class RegistryClient {
       if ('layers' in found) return found
       wanted = choose(found, platform)
     }
-    throw new ImageNotFoundError('indexes of this image name only indexes')
+    throw new MalformedError('image', 'indexes of this image name only indexes')
   }
 
   async #manifest(reference: string, wanted: Descriptor | undefined): Promise<Manifest | readonly Offer[]> {

@@ -259,6 +259,11 @@ export function fakeNode(): FakeNode {
       },
     },
     ingest: fakeIngest(store),
+    ingestLayers: () => Promise.reject(new Error('no images here')),
+    images: {
+      pull: () => Promise.reject(new Error('no images here')),
+      openArchive: () => Promise.reject(new Error('no images here')),
+    },
     tokens: new FakeTokens(),
     operator: { fsck: done, scrub: done, collect: done, backup: done },
     status: () => ({ version: '0' }),
