@@ -4,8 +4,10 @@ import { createSlabEncoder } from '../format/slab-encoder.ts'
 import type { EncodeAnswer, EncodeJob, SharedMemory } from './ingest-messages.ts'
 import { SCRATCH_AT, slabPlace } from './slab-memory.ts'
 import { packError } from './worker-errors.ts'
+import { workInBackground } from '../util/thread-priority.ts'
 
 if (parentPort === null) throw new Error('this is a worker')
+workInBackground()
 const main = parentPort
 const encoder = await createSlabEncoder((workerData as SharedMemory).memory, SCRATCH_AT)
 

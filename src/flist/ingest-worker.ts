@@ -8,8 +8,10 @@ import type { FromIngest, IngestJob, SharedMemory, ToIngest } from './ingest-mes
 import { PieceQueue } from './piece-queue.ts'
 import { SlabFiller } from './slab-filler.ts'
 import { packError } from './worker-errors.ts'
+import { workInBackground } from '../util/thread-priority.ts'
 
 if (parentPort === null) throw new Error('this is a worker')
+workInBackground()
 const { memory } = workerData as SharedMemory
 const hash = await createPartsHash128()
 

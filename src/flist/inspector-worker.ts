@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import { workInBackground } from '../util/thread-priority.ts'
 import { CorruptError, DiskFullError, HubError, MalformedError } from '../errors.ts'
 import { createChunkCodec } from '../format/chunk-codec.ts'
 import type { FlistEntry } from './entry.ts'
@@ -13,6 +14,7 @@ import { packError } from './worker-errors.ts'
 /** The thread of a `FlistInspector`: the only place where flists of strangers are read. */
 const port = parentPort
 if (port === null) throw new Error('this file runs as a worker thread')
+workInBackground()
 const { temporaryDirectory, limits } = workerData as ThreadData
 const codec = await createChunkCodec()
 const BATCH_ENTRIES = 1_000
