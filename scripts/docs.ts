@@ -64,7 +64,7 @@ export function commandsTable(commands: readonly Command[]): string {
   return markdownTable(['command', 'what it does'], rows)
 }
 
-const ACCESS: Readonly<Record<Route['access'], string>> = { public: '', user: 'token', admin: 'admin token' }
+const ACCESS: Readonly<Record<Route['access'], string>> = { public: '', user: 'token', admin: 'admin token', session: 'web session' }
 
 export function routesTable(routes: readonly Route[]): string {
   const rows = routes.map(({ method, path, access, summary }) => {

@@ -6,6 +6,7 @@ import { InvalidInputError } from './errors.ts'
 import { parseCredentials, parseDockerConfig, type CredentialBook } from './image/credentials.ts'
 import { parsePlatform, type Platform } from './image/platform.ts'
 import { RegistryList } from './image/registries.ts'
+import { parseJwtKeys, type JwtKey } from './repo/jwt.ts'
 import { environmentName, SETTINGS, type Setting, type SettingKey } from './settings.ts'
 import type { LogLevel } from './util/logger.ts'
 import { isLoopback, parseDuration, parseHostPort, parseSize, type HostPort } from './util/parse.ts'
@@ -51,6 +52,9 @@ export interface Config {
   /** Milliseconds; 0 = for ever. */
   readonly tokenTtlMs: number
   readonly threebotSeed: Uint8Array | undefined
+  /** Whose JSON web tokens are taken. */
+  readonly jwtKeys: readonly JwtKey[]
+  readonly jwtAllowNoExpiry: boolean
   readonly guestToken: string | undefined
   /** Virtual user → 3bot name. */
   readonly usersMap: ReadonlyMap<string, string>
@@ -112,6 +116,8 @@ function toConfig(values: Values, environment: Environment): Config {
     readonly: values.flag('readonly'),
     tokenTtlMs: values.duration('token-ttl', threebotSeed === undefined ? 30 * DAY_MS : 0),
     threebotSeed,
+    jwtKeys: values.list('jwt-keys').flatMap(readJwtKeys),
+    jwtAllowNoExpiry: values.flag('jwt-allow-no-exp'),
     guestToken: values.text('guest-token'),
     usersMap: usersMap(values.list('users-map')),
     official: values.list('official'),
@@ -160,6 +166,15 @@ function toLimits(values: Values): Limits {
     maxFlistBytes: values.size('max-flist'),
     spillEntries: values.count('spill-entries'),
     uploads: Math.max(1, values.count('uploads')),
+  }
+}
+
+function readJwtKeys(path: string): JwtKey[] {
+  const pem = readText('jwt-keys', path)
+  try {
+    return parseJwtKeys(pem)
+  } catch (cause) {
+    throw new InvalidInputError(`jwt-keys: ${path} ${(cause as Error).message}`, { cause })
   }
 }
 

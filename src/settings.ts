@@ -34,6 +34,8 @@ export const SETTINGS = [
   { key: 'readonly', kind: 'flag', default: 'off', help: 'refuse client writes over HTTP and the chunk port' },
   { key: 'token-ttl', kind: 'duration', help: 'life of a token, `0` = for ever; default 30d, or 0 when 3bot-seed is set' },
   { key: '3bot-seed', kind: 'secret', help: 'Ed25519 seed of 3bot tokens, 32 bytes as 64 hex digits or base64; default: the node makes its own' },
+  { key: 'jwt-keys', kind: 'list', help: 'PEM files of the public keys whose JSON web tokens sign in; each key signs with the one algorithm of its curve' },
+  { key: 'jwt-allow-no-exp', kind: 'flag', default: 'off', help: 'take JSON web tokens that never expire' },
   { key: 'guest-token', kind: 'secret', help: 'a token that signs in as `guest`' },
   { key: 'users-map', kind: 'list', help: 'virtual users: `official-apps=tfofficial.3bot,…`' },
   { key: 'official', kind: 'list', help: 'repositories listed as official' },

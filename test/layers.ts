@@ -28,6 +28,7 @@ const HOME_OF: Readonly<Record<string, string>> = {
   'classic-level': 'store',
   'node-sqlite3-wasm': 'flist',
   fzstd: 'flist',
+  '@noble/ciphers': 'format',
   'hash-wasm': 'format',
   '@ipld/dag-cbor': 'format',
   multiformats: 'format',

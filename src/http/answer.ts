@@ -78,6 +78,11 @@ export function withHeaders(answer: Answer, headers: FlatHeaders): Answer {
   return headers.length === 0 ? answer : { ...answer, headers: [...answer.headers, ...headers] }
 }
 
+/** Leads a browser to another path of ours, or to a URL. */
+export function redirect(location: string, headers: FlatHeaders = []): Answer {
+  return emptyAnswer(302, ['Location', location, 'Content-Length', '0', ...headers])
+}
+
 /** An answer without a body: 304 and the automatic answer to OPTIONS. */
 export function emptyAnswer(status: number, headers: FlatHeaders): Answer {
   return { status, headers: [...ALWAYS, ...headers], body: Buffer.alloc(0) }

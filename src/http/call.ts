@@ -28,10 +28,11 @@ export interface Call {
 export type Handler = (call: Call) => Answer | Promise<Answer>
 
 /**
- * Who may call: `public` anybody; `user` a signed-in user, refused as a whole while the node is read-only;
- * `admin` the Administrator.
+ * Who may call: `public` anybody; `user` whoever the Authorization header proves, refused as a whole while the node
+ * is read-only; `admin` the Administrator; `session` a browser that has signed in, or that header: others are led to
+ * the sign-in page, everybody to /readonly while the node is read-only, and a session's mutation needs X-CSRF-Token.
  */
-export type Access = 'public' | 'user' | 'admin'
+export type Access = 'public' | 'user' | 'admin' | 'session'
 
 export interface Route {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'INFO'

@@ -17,6 +17,12 @@ export type Clock = () => number
 /** Who a token proves, and the making and revoking of tokens. */
 export type TokenBook = Pick<Tokens, 'verify' | 'issue' | 'list' | 'revoke'>
 
+/** Who a JSON web token proves. */
+export interface JwtBook {
+  /** @throws {UnauthorizedError} `invalid token`. */
+  verify(token: string): { readonly username: string; readonly accounts: readonly string[] }
+}
+
 export interface Progress {
   readonly done: number
   readonly total?: number | undefined
@@ -60,6 +66,7 @@ export interface HttpDeps {
   readonly ingestLayers: IngestLayers
   readonly images: ImageSource
   readonly tokens: TokenBook
+  readonly jwts: JwtBook
   readonly operator: Operator
   /** The body of `GET /api/v1/status`. */
   readonly status: () => Promise<object> | object

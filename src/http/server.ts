@@ -7,7 +7,6 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { HostPort } from '../util/parse.ts'
 import { KIB, SECOND_MS } from '../util/units.ts'
 import { envelope, withHeaders } from './answer.ts'
-import { Gatekeeper } from './auth.ts'
 import { holdContinue } from './body.ts'
 import type { HttpDeps, SiteOptions } from './deps.ts'
 import { RETRY_AFTER_S } from './errors.ts'
@@ -91,18 +90,18 @@ class Listeners implements HttpServer {
   }
 
   async open(deps: HttpDeps, options: SiteOptions, sources: readonly MetricSource[] = []): Promise<Router> {
-    const { repositories, tokens, log, clock = Date.now } = deps
+    const { repositories, log } = deps
     const connections = {
       name: 'zhub_http_connections',
       help: 'Open connections of the API',
       read: () => this.#sockets.size,
     }
     const metrics = new HttpMetrics([...sources, connections])
-    const gatekeeper = new Gatekeeper(tokens, options, this.#trustedProxies, clock)
-    const routes = routesOf(createSite(deps, options), metrics)
+    const site = createSite(deps, options, this.#trustedProxies)
+    const routes = routesOf(site, metrics)
     const router = new Router(
       routes,
-      { repositories, gatekeeper, metrics, log },
+      { repositories, gatekeeper: site.gatekeeper, metrics, log },
       {
         cacheBytes: options.cacheBytes / 4,
       },

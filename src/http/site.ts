@@ -1,7 +1,10 @@
 import type { Repositories } from '../repo/entry.ts'
+import { Gatekeeper } from './auth.ts'
+import { Credentials } from './auth-header.ts'
 import type { HttpDeps, SiteOptions } from './deps.ts'
 import { FlistViews } from './flist-views.ts'
 import { ServedFlists } from './served-flists.ts'
+import { Sessions } from './session.ts'
 
 /** What the route groups work with: the node's parts, the settings, and the two caches of flist content. */
 export interface Site extends HttpDeps {
@@ -9,12 +12,21 @@ export interface Site extends HttpDeps {
   readonly options: SiteOptions
   readonly served: ServedFlists
   readonly views: FlistViews
+  readonly credentials: Credentials
+  readonly sessions: Sessions
+  readonly gatekeeper: Gatekeeper
 }
 
-export function createSite(deps: HttpDeps, options: SiteOptions): Site {
+export function createSite(deps: HttpDeps, options: SiteOptions, trustedProxies: readonly string[]): Site {
+  const { tokens, jwts, clock = Date.now } = deps
+  const credentials = new Credentials(tokens, jwts, options)
+  const sessions = new Sessions(options.publicUrl, clock)
   return {
     ...deps,
     options,
+    credentials,
+    sessions,
+    gatekeeper: new Gatekeeper({ credentials, sessions, clock }, options, trustedProxies),
     served: new ServedFlists(deps.flists, deps.inspector, { ...options, cacheBytes: options.cacheBytes / 2 }),
     views: new FlistViews(deps.flists, deps.inspector, { ...options, cacheBytes: options.cacheBytes / 8 }),
   }

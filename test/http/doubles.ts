@@ -199,6 +199,13 @@ export class FakeTokens implements TokenBook {
   }
 }
 
+/** `jwt.<username>.<accounts, comma list>`. */
+function fakeJwt(token: string) {
+  const [kind, username = '', accounts = ''] = token.split('.')
+  if (kind !== 'jwt') throw new UnauthorizedError('invalid token')
+  return { username, accounts: [username, ...accounts.split(',')] }
+}
+
 /** What the archive "contains" is its bytes, once they are all in. */
 export function fakeIngest(store: { archives: Buffer[] }): Ingest {
   return async (archive, { metadata }) => {
@@ -265,6 +272,7 @@ export function fakeNode(): FakeNode {
       openArchive: () => Promise.reject(new Error('no images here')),
     },
     tokens: new FakeTokens(),
+    jwts: { verify: fakeJwt },
     operator: { fsck: done, scrub: done, collect: done, backup: done },
     status: () => ({ version: '0' }),
     log: SILENT,
