@@ -52,6 +52,11 @@ export interface Config {
   /** Milliseconds; 0 = for ever. */
   readonly tokenTtlMs: number
   readonly threebotSeed: Uint8Array | undefined
+  /** X25519, 32 bytes. */
+  readonly threebotKey: Uint8Array | undefined
+  readonly threebotAppId: string | undefined
+  /** `undefined`: nobody signs in by 3Bot. */
+  readonly threebotLoginUrl: string | undefined
   /** Whose JSON web tokens are taken. */
   readonly jwtKeys: readonly JwtKey[]
   readonly jwtAllowNoExpiry: boolean
@@ -116,6 +121,9 @@ function toConfig(values: Values, environment: Environment): Config {
     readonly: values.flag('readonly'),
     tokenTtlMs: values.duration('token-ttl', threebotSeed === undefined ? 30 * DAY_MS : 0),
     threebotSeed,
+    threebotKey: values.parsed('3bot-key', parseSeed, 'base64 or 64 hex digits of 32 bytes'),
+    threebotAppId: values.text('3bot-appid'),
+    threebotLoginUrl: values.parsed('3bot-login-url', parseUrl, 'an http or https URL'),
     jwtKeys: values.list('jwt-keys').flatMap(readJwtKeys),
     jwtAllowNoExpiry: values.flag('jwt-allow-no-exp'),
     guestToken: values.text('guest-token'),

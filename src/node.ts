@@ -13,11 +13,11 @@ import { createChunkCodec } from './format/chunk-codec.ts'
 import type { HttpDeps, SiteOptions } from './http/deps.ts'
 import { createHttpServer, type HttpServer } from './http/server.ts'
 import { createImages } from './node-images.ts'
+import { createSignIn } from './node-sign-in.ts'
 import { metricsOf, statusOf } from './node-status.ts'
 import { NodeJobs } from './operator.ts'
 import { openIdentity, type Identity } from './repo/identity.ts'
 import { openRepositories, type SignedRepositories } from './repo/repositories.ts'
-import { JwtVerifier } from './repo/jwt.ts'
 import { Tokens } from './repo/tokens.ts'
 import { createRespServer } from './resp/server.ts'
 import { openDatabase, type Database } from './store/database.ts'
@@ -88,7 +88,7 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
     ingestLayers: (layers, run) => ingest.runLayers(layers, run),
     images: createImages(config, folder, database.space),
     tokens,
-    jwts: new JwtVerifier({ keys: config.jwtKeys, allowNoExpiry: config.jwtAllowNoExpiry, clock }),
+    ...createSignIn(config, { ...database, ...identity, ...site, clock }),
     operator: jobs,
     status: statusOf({
       version: options.version,

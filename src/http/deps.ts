@@ -4,6 +4,7 @@ import type { ChunkAddress } from '../flist/metadata.ts'
 import type { FlistInspector } from '../flist/inspector.ts'
 import type { ImageSource, Ingest, IngestLayers } from './flist-ports.ts'
 import type { Repositories } from '../repo/entry.ts'
+import type { ThreeBotLogin } from '../repo/three-bot-login.ts'
 import type { Tokens } from '../repo/tokens.ts'
 import type { ChunkStore } from '../store/chunk-store.ts'
 import type { FlistStore, Leases } from '../store/flist-store.ts'
@@ -67,6 +68,8 @@ export interface HttpDeps {
   readonly images: ImageSource
   readonly tokens: TokenBook
   readonly jwts: JwtBook
+  /** Absent where no login server is set. */
+  readonly threeBot?: ThreeBotLogin | undefined
   readonly operator: Operator
   /** The body of `GET /api/v1/status`. */
   readonly status: () => Promise<object> | object

@@ -16,6 +16,7 @@ import { listRoutes } from './routes-lists.ts'
 import { meRoutes } from './routes-me.ts'
 import { nodeRoutes } from './routes-node.ts'
 import { uploadRoutes } from './routes-upload.ts'
+import { signInRoutes } from './routes-sign-in.ts'
 import type { Site } from './site.ts'
 
 /** Every route there is; a group a file. */
@@ -35,6 +36,7 @@ export function routesOf(site: Site, metrics: HttpMetrics): Route[] {
     ...chunkRoutes(site),
     ...tokenRoutes(site),
     ...operatorRoutes(site),
+    ...signInRoutes(site),
   ]
   routes.push({
     method: 'GET',

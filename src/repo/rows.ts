@@ -25,6 +25,7 @@ export const SPACES = {
   governance: 'gov',
   own: 'own',
   tokens: 'token',
+  logins: 'login',
 } as const
 
 const ZERO = Uint8Array.of(0)

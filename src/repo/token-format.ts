@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { MalformedError } from '../errors.ts'
 import { SIGNATURE_BYTES, verifySignature } from '../format/ed25519.ts'
 import type { SigningKey } from '../format/ed25519.ts'
 import { asBuffer, concat, fromUtf8, isUtf8, toUtf8 } from '../util/bytes.ts'
@@ -43,18 +44,21 @@ function toText(bytes: Uint8Array): string {
   return asBuffer(bytes).toString('base64').replaceAll('+', '-').replaceAll('/', '_')
 }
 
-/** What a token claims; `undefined` unless this key signed it. */
+/**
+ * What a token claims; `undefined` unless this key signed it.
+ * @throws {MalformedError} when this key signed what is no JSON.
+ */
 export function decodeToken(token: string, publicKey: Uint8Array): TokenClaims | undefined {
   if (token.length > MAX_TOKEN_BYTES || !/^[\w+/-]+={0,2}$/.test(token)) return undefined
   const bytes = Buffer.from(token, 'base64url')
   if (bytes.length <= SIGNATURE_BYTES) return undefined
   const payload = bytes.subarray(SIGNATURE_BYTES)
   if (!verifySignature(publicKey, payload, bytes.subarray(0, SIGNATURE_BYTES))) return undefined
-  return isUtf8(payload) ? parseClaims(toUtf8(payload)) : undefined
+  return parseClaims(payload)
 }
 
-function parseClaims(text: string): TokenClaims | undefined {
-  const claims = parseJson(text)
+function parseClaims(payload: Uint8Array): TokenClaims | undefined {
+  const claims = parseJson(payload)
   if (!Array.isArray(claims) || claims.length < 2 || claims.length > 3) return undefined
   const [user, issuedS, expiresS] = claims as readonly unknown[]
   if (typeof user !== 'string' || user === '' || !isTime(issuedS)) return undefined
@@ -66,10 +70,11 @@ function isTime(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= MAX_TIME_S
 }
 
-function parseJson(text: string): unknown {
+function parseJson(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(text) as unknown
+    if (isUtf8(bytes)) return JSON.parse(toUtf8(bytes)) as unknown
   } catch {
-    return undefined
+    // said below
   }
+  throw new MalformedError('token', 'a signed token is no JSON')
 }

@@ -4,7 +4,7 @@ import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { InvalidInputError, UnauthorizedError } from '../../src/errors.ts'
+import { HubError, InvalidInputError, MalformedError, UnauthorizedError } from '../../src/errors.ts'
 import { signingKey } from '../../src/format/ed25519.ts'
 import { encodeToken, MAX_TOKEN_BYTES } from '../../src/repo/token-format.ts'
 import { Tokens } from '../../src/repo/tokens.ts'
@@ -100,16 +100,17 @@ describe('a token', () => {
     }
   })
 
-  const payloads = [
-    'nope',
-    '{"user":1}',
-    '[]',
-    '["alice"]',
-    '["alice",-1]',
-    '["alice",1.5]',
-    '[1,1]',
-    '["",1]',
-  ]
+  const signed = (payload: string) => {
+    const bytes = Buffer.from(payload)
+    return Buffer.concat([signingKey(SEED).sign(bytes), bytes]).toString('base64url')
+  }
+
+  it('is an error of whoever holds the seed when it is signed and no JSON', () => {
+    for (const payload of ['nope', '["alice",', '\xff'])
+      assert.throws(() => open().tokens.verify(signed(payload)), MalformedError)
+  })
+
+  const payloads = ['{"user":1}', '[]', '["alice"]', '["alice",-1]', '["alice",1.5]', '[1,1]', '["",1]']
   for (const payload of [
     ...payloads,
     '["alice",1,"x"]',
@@ -118,10 +119,7 @@ describe('a token', () => {
     '["alice",null]',
   ]) {
     it(`is nothing when it is signed but says ${payload}`, () => {
-      const key = signingKey(SEED)
-      const bytes = Buffer.from(payload)
-      const token = Buffer.concat([key.sign(bytes), bytes]).toString('base64url')
-      assert.throws(() => open().tokens.verify(token), refusal('invalid signature'))
+      assert.throws(() => open().tokens.verify(signed(payload)), refusal('invalid signature'))
     })
   }
 
@@ -151,7 +149,7 @@ describe('a token', () => {
       '3bot-dotted-name-ok': 'bob.3bot',
       '3bot-wrong-key': 'invalid signature',
       '3bot-garbage': 'invalid signature',
-      '3bot-nonjson': 'invalid signature',
+      '3bot-nonjson': 'a signed token is no JSON',
       '3bot-active-user-mapped-ok': 'tfofficial.3bot',
       'callback-token-works': 'alice.3bot',
     }
@@ -275,7 +273,7 @@ function outcome(verify: () => string): string {
   try {
     return verify()
   } catch (error) {
-    return error instanceof UnauthorizedError ? error.message : assert.fail(String(error))
+    return error instanceof HubError ? error.message : assert.fail(String(error))
   }
 }
 
