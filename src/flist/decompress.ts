@@ -4,8 +4,8 @@ import { concat, EMPTY, toLatin1 } from '../util/bytes.ts'
 import { STREAM_OPTIONS, throughStream } from './through-stream.ts'
 import { unzstd } from './zstd.ts'
 
-/** Enough to know an archive by. */
-const MAGIC_BYTES = 512
+/** Enough to know an archive by, and no more: a slow sender's is told as soon as it can be. */
+const MAGIC_BYTES = 8
 
 /** Formats that are recognised to be refused by name. */
 const REFUSED: ReadonlyArray<readonly [name: string, magic: string]> = [
@@ -45,7 +45,8 @@ export async function* decompress(source: AsyncIterable<Uint8Array>): AsyncGener
       throw new MalformedError('archive', message, { offset: 0 })
     }
   } finally {
-    await pieces.return?.()
+    // Not waited for: a refusal must not hang on a sender that somebody still waits for.
+    pieces.return?.().catch(() => {})
   }
 }
 

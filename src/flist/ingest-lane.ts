@@ -62,6 +62,7 @@ export class IngestLane {
   async encode(job: EncodeJob): Promise<void> {
     this.broken.throwIfAborted()
     this.#encoder.postMessage(job)
+    this.#encoder.ref() // while somebody waits; the upload's port may be closed by then
     return await new Promise((resolve, reject) => this.#encoding.push({ resolve, reject }))
   }
 
@@ -78,6 +79,7 @@ export class IngestLane {
 
   #encoded(answer: EncodeAnswer): void {
     const waiter = this.#encoding.shift()
+    if (this.#encoding.length === 0) this.#encoder.unref()
     if (answer === undefined) waiter?.resolve()
     else waiter?.reject(unpackError(answer))
   }

@@ -79,7 +79,7 @@ export class TarReader {
   finish({ needsEndMark = true }: { readonly needsEndMark?: boolean } = {}): void {
     const offset = this.#end
     if (this.#isAtEnd || (!needsEndMark && this.#headerAt === offset)) return
-    throw new MalformedError('tar', 'the tar archive is cut off: its end mark is missing', { offset })
+    throw malformedAt(offset, 'the tar archive is cut off: its end mark is missing')
   }
 
   *#members(): Steps<void> {
@@ -244,11 +244,16 @@ function headerAt(block: Uint8Array, offset: number): TarHeader {
     return parseTarHeader(block)
   } catch (error) {
     if (!(error instanceof MalformedError)) throw error
-    throw new MalformedError('tar', error.message, { cause: error, offset })
+    throw malformedAt(offset, error.message, error)
   }
 }
 
 function namingMember(error: unknown, path: Uint8Array, offset: number): unknown {
   if (!(error instanceof MalformedError)) return error
-  return new MalformedError('tar', `member ${show(path)}: ${error.message}`, { cause: error, offset })
+  return malformedAt(offset, `member ${show(path)}: ${error.message}`, error)
+}
+
+/** `offset` counts unpacked bytes: where to look in the archive once it is a plain tar. */
+function malformedAt(offset: number, message: string, cause?: unknown): MalformedError {
+  return new MalformedError('tar', `${message} (byte ${offset} of the tar stream)`, { cause, offset })
 }

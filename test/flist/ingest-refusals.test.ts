@@ -14,6 +14,12 @@ afterEach(async () => {
   assert.deepEqual(await bench.left(), [])
 })
 
+function newPromise() {
+  let resolve = () => {}
+  const promise = new Promise<void>((done) => (resolve = done))
+  return { promise, resolve }
+}
+
 function refused(archive: Uint8Array, message: RegExp, type: Function = MalformedError): Promise<void> {
   return assert.rejects(bench.take(archive), (error) => {
     assert.ok(error instanceof type, String(error))
@@ -22,7 +28,7 @@ function refused(archive: Uint8Array, message: RegExp, type: Function = Malforme
   })
 }
 
-describe('an archive is refused, with the reason,', () => {
+describe('an archive is refused, with the reason,', { timeout: 60_000 }, () => {
   it('when it is none', async () => {
     await refused(Buffer.from('hello, world'), /cut off|not a tar archive/)
     await refused(noise(1, 5000), /not a tar archive/)
@@ -46,6 +52,31 @@ describe('an archive is refused, with the reason,', () => {
     const changed = gzipSync(archive)
     changed[changed.length - 5] = (changed.at(-5) ?? 0) ^ 1
     await refused(changed, /CRC-32/)
+  })
+
+  it('with the place in the tar stream, however it came', async () => {
+    const good = tarOf(member({ path: 'a', content: noise(2, 5 * MIB) }))
+    const bad = Buffer.concat([good.subarray(0, -1024), noise(3, 1024)])
+    const offset = 512 + 5 * MIB
+    for (const archive of [bad, gzipSync(bad)])
+      await refused(archive, new RegExp(`not a tar archive.* \\(byte ${offset} of the tar stream\\)$`))
+    await refused(
+      gzipSync(good.subarray(0, -1024)),
+      new RegExp(`cut off.* \\(byte ${offset} of the tar stream`),
+    )
+  })
+
+  it('as soon as the bytes are here that say so, also while the sender takes its time', async () => {
+    const { promise: refusal, resolve: refusedNow } = newPromise()
+    const bad = [noise(1, 1024), gzipSync(noise(1, 4096)), gzipSync(tarOf(member({ path: '../a' })))]
+    for (const bytes of bad) {
+      async function* slow() {
+        yield bytes
+        await refusal // never before the test is through
+      }
+      await assert.rejects(bench.ingest.run(slow(), { lease: new HeldIds() }), MalformedError)
+    }
+    refusedNow()
   })
 
   const names: ReadonlyArray<readonly [why: string, path: string, message: RegExp]> = [
