@@ -50,6 +50,8 @@ interface Source {
 }
 
 const DEFAULT_AT_ONCE = 2
+/** After an archive of more files its thread holds 100 MiB for nothing; another one takes 100 ms. */
+const MAX_FILES_OF_A_LANE = 10_000
 /** Ids taken apart between two looks at other work. */
 const IDS_AT_A_TIME = 16_384
 
@@ -141,13 +143,22 @@ export class Ingest {
     // Taken off again: a lane outlives its uploads by far, and must not keep them.
     const giveUp = ({ target }: Event) => upload.fail((target as AbortSignal).reason)
     for (const end of [signal, lane.broken]) end.addEventListener('abort', giveUp, { once: true })
+    let isLarge = false
     try {
-      return await upload.run(archives)
+      const made = await upload.run(archives)
+      isLarge = made.counts.regular > MAX_FILES_OF_A_LANE
+      return made
     } finally {
       for (const end of [signal, lane.broken]) end.removeEventListener('abort', giveUp)
-      if (upload.isWorkerIdle && !this.#stopping.signal.aborted) this.#idle.push(lane)
-      else await lane.close()
+      await this.#leave(lane, upload.isWorkerIdle && !isLarge)
     }
+  }
+
+  /** Keeps a lane for the next upload, or one in its place. */
+  async #leave(lane: IngestLane, isReusable: boolean): Promise<void> {
+    if (isReusable && !this.#stopping.signal.aborted) return void this.#idle.push(lane)
+    await lane.close()
+    if (this.#idle.length === 0 && !this.#stopping.signal.aborted) this.#idle.push(new IngestLane())
   }
 
   /** One whose threads live: an idle one may have lost a thread unseen. */

@@ -38,7 +38,7 @@ export class DatabaseWriter {
     this.#database = new sqlite.Database(this.#path)
     this.#database.exec(
       'PRAGMA page_size=4096; PRAGMA encoding="UTF-8"; PRAGMA auto_vacuum=NONE; PRAGMA locking_mode=EXCLUSIVE;' +
-        `PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-65536; BEGIN; ${ENTRIES}; ${METADATA}`,
+        `PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-4096; BEGIN; ${ENTRIES}; ${METADATA}`,
     )
     this.#insert = this.#database.prepare('INSERT INTO entries VALUES (?, ?)')
   }
