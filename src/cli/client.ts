@@ -35,7 +35,12 @@ export interface NodeClient {
   /** The bytes of an answer as they come; length in bytes when the node said it. */
   stream(path: string, options?: CallOptions): Promise<ByteAnswer>
   /** A long operation that tells how far it is. */
-  follow(path: string, json: unknown, onStep: (step: ProgressStep) => void): Promise<unknown>
+  follow(
+    path: string,
+    json: unknown,
+    onStep: (step: ProgressStep) => void,
+    options?: Pick<CallOptions, 'actingRepository'>,
+  ): Promise<unknown>
   /** A form with one file, sent as it is read. */
   upload(path: string, form: Form, options?: CallOptions): Promise<unknown>
 }
@@ -77,8 +82,13 @@ export class HttpNodeClient implements NodeClient {
     }
   }
 
-  async follow(path: string, json: unknown, onStep: (step: ProgressStep) => void): Promise<unknown> {
-    const response = await this.#send('POST', path, { json }, { accept: 'application/x-ndjson' })
+  async follow(
+    path: string,
+    json: unknown,
+    onStep: (step: ProgressStep) => void,
+    options: Pick<CallOptions, 'actingRepository'> = {},
+  ): Promise<unknown> {
+    const response = await this.#send('POST', path, { ...options, json }, { accept: 'application/x-ndjson' })
     if (!/^application\/x-ndjson\b/.test(response.headers['content-type'] ?? ''))
       return readJson(response, this.#signal)
     for await (const line of linesOf(bodyOf(response, this.#signal))) {

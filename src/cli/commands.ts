@@ -1,6 +1,7 @@
 import { backup } from './backup.ts'
 import { cat } from './cat.ts'
 import type { Command } from './command.ts'
+import { docker } from './docker.ts'
 import { extract } from './extract.ts'
 import { fsck } from './fsck.ts'
 import { gc } from './gc.ts'
@@ -26,6 +27,7 @@ const serve: Command = {
 export const COMMANDS: readonly Command[] = [
   serve,
   put,
+  docker,
   extract,
   cat,
   ls,

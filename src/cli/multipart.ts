@@ -6,6 +6,8 @@ export interface Form {
   readonly filename: string
   readonly headers: Readonly<Record<string, string>>
   readonly file: AsyncIterable<Uint8Array>
+  /** The name of its part; `file` unless told. */
+  readonly fileField?: string
   /** Bytes of `file`, when that is known before it is read. */
   readonly fileBytes?: number | undefined
   readonly fields?: Readonly<Record<string, string>>
@@ -17,7 +19,7 @@ export interface FormBody {
   readonly body: AsyncIterable<Uint8Array>
 }
 
-export function formBody({ filename, file, fileBytes, fields = {} }: Form): FormBody {
+export function formBody({ filename, file, fileBytes, fields = {}, fileField = 'file' }: Form): FormBody {
   const boundary = `zhub-${randomBytes(16).toString('hex')}`
   const before = Buffer.from(
     Object.entries(fields)
@@ -26,7 +28,7 @@ export function formBody({ filename, file, fileBytes, fields = {} }: Form): Form
           `--${boundary}\r\nContent-Disposition: form-data; name="${quoted(name)}"\r\n\r\n${value}\r\n`,
       )
       .join('') +
-      `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${quoted(filename)}"\r\n` +
+      `--${boundary}\r\nContent-Disposition: form-data; name="${quoted(fileField)}"; filename="${quoted(filename)}"\r\n` +
       'Content-Type: application/octet-stream\r\n\r\n',
   )
   const after = Buffer.from(`\r\n--${boundary}--\r\n`)

@@ -1,14 +1,15 @@
 import { InvalidInputError } from '../errors.ts'
+import { ImageNotFoundError, RegistryError } from '../image/errors.ts'
 import type { ImageProgress } from '../image/images.ts'
 import { publishedName } from '../image/reference.ts'
 import { withSuffix } from '../repo/names.ts'
-import { KIB } from '../util/units.ts'
 import { toUtf8 } from '../util/bytes.ts'
-import { success, type Answer } from './answer.ts'
+import { KIB } from '../util/units.ts'
+import { envelope, success, withHeaders } from './answer.ts'
 import { readAll, readJsonObject } from './body.ts'
-import type { Call, Route } from './call.ts'
+import type { Actor, Call, Route } from './call.ts'
 import { convertImage, type Converted, type ConvertOptions } from './convert-image.ts'
-import { refuse } from './errors.ts'
+import { Refusal, refuse } from './errors.ts'
 import { countsView } from './flist-views.ts'
 import { readForm } from './form.ts'
 import { longAnswer } from './long-answer.ts'
@@ -21,47 +22,22 @@ const MAX_FORM_BYTES = 64 * KIB
 
 /** Docker and OCI images as flists (hub-api.md §8.4). */
 export function dockerRoutes(site: Site): Route[] {
-  /** A form with `image`; ours besides: an archive in its place, `name` and `platform`. */
   const convert = async (call: Call) => {
-    const fields = new Map<string, string>()
-    const signal = call.signal()
-    if (!isOfType(call, 'multipart/form-data')) {
-      await readFields(call, fields)
-      return convertedAnswer(await pull(call, fields, { signal }))
+    try {
+      return success(payloadOf(await convertForm(site, call)))
+    } catch (error) {
+      throw inContractWords(site, error)
     }
-    const form = { fileField: 'image', maxFileBytes: site.options.limits.maxUploadBytes, fields }
-    const ofFile = await readForm(call.request, call.response, form, ({ filename, body }) =>
-      convertImage(
-        site,
-        call.actor(),
-        (options) => site.images.openArchive(body, options),
-        () => nonEmpty(fields.get('name')) ?? archiveFlistName(filename, originalName(call)),
-        { signal, platform: () => nonEmpty(fields.get('platform')) },
-      ),
-    )
-    return convertedAnswer(ofFile ?? (await pull(call, fields, { signal })))
   }
 
-  const pull = (call: Call, fields: ReadonlyMap<string, string>, options: ConvertOptions) => {
-    const image = nonEmpty(fields.get('image')) ?? refuse(400, 'missing docker image name')
-    const name = checkName(withSuffix(nonEmpty(fields.get('name')) ?? publishedName(image)))
-    return convertImage(
-      site,
-      call.actor(),
-      (open) => site.images.pull(image, open),
-      () => name,
-      { ...options, platform: () => nonEmpty(fields.get('platform')) },
-    )
-  }
-
-  /** The same for the command line, with progress. */
+  /** The same for the command line, with progress, and with errors of our own. */
   const follow = async (call: Call) => {
     const body = await readJsonObject(call.request, call.response)
-    const fields = new Map(['image', 'name', 'platform'].flatMap((key) => textField(body, key)))
+    const wanted = wantedOf(new Map(['image', 'name', 'platform'].flatMap((key) => textField(body, key))))
     return await longAnswer(call, async ({ signal, onProgress }) => {
       const tell = ({ doneBytes: done, totalBytes: total }: ImageProgress) =>
         onProgress?.({ done, total, unit: 'bytes' })
-      return payloadOf(await pull(call, fields, { signal, onProgress: tell }))
+      return payloadOf(await pull(site, call.actor(), wanted, { signal, onProgress: tell }))
     })
   }
 
@@ -90,12 +66,68 @@ const IMAGE = {
   properties: { image: { type: 'string' }, name: { type: 'string' }, platform: { type: 'string' } },
 }
 
-function convertedAnswer(converted: Converted): Answer {
-  return success(payloadOf(converted))
+/** What is to be fetched from a registry, and published as what. */
+interface Wanted {
+  readonly image: string
+  readonly name: string
+  readonly platform: string | undefined
+}
+
+type Fields = ReadonlyMap<string, string>
+
+/** @throws {Refusal} without an image; {InvalidInputError} for a name that is none. */
+function wantedOf(fields: Fields): Wanted {
+  const image = nonEmpty(fields.get('image')) ?? refuse(400, 'missing docker image name')
+  const name = checkName(withSuffix(nonEmpty(fields.get('name')) ?? publishedName(image)))
+  return { image, name, platform: nonEmpty(fields.get('platform')) }
+}
+
+/** A form with `image`; ours besides: an archive in its place, `name` and `platform`. */
+async function convertForm(site: Site, call: Call): Promise<Converted> {
+  const fields = new Map<string, string>()
+  const signal = call.signal()
+  if (!isOfType(call, 'multipart/form-data')) {
+    await readFields(call, fields)
+    return await pull(site, call.actor(), wantedOf(fields), { signal })
+  }
+  const form = { fileField: 'image', maxFileBytes: site.options.limits.maxUploadBytes, fields }
+  const ofFile = await readForm(call.request, call.response, form, ({ filename, body }) => {
+    const open = () =>
+      site.images.openArchive(body, { signal, platform: () => nonEmpty(fields.get('platform')) })
+    const name = () => nonEmpty(fields.get('name')) ?? archiveFlistName(filename, originalName(call))
+    return convertImage(site, call.actor(), { open, name }, { signal })
+  })
+  return ofFile ?? (await pull(site, call.actor(), wantedOf(fields), { signal }))
+}
+
+function pull(
+  site: Site,
+  actor: Actor,
+  { image, name, platform }: Wanted,
+  { onProgress, ...options }: ConvertOptions & { readonly onProgress?: (progress: ImageProgress) => void },
+): Promise<Converted> {
+  const { signal } = options
+  const open = () => site.images.pull(image, { signal, onProgress, platform: () => platform })
+  return convertImage(site, actor, { open, name: () => name }, options)
 }
 
 function payloadOf({ name, counts }: Converted): object {
   return { name, files: countsView(counts) }
+}
+
+/** The original's two sentences; why it was, a header and the log tell. */
+function inContractWords(site: Site, error: unknown): unknown {
+  const message = contractWords(error)
+  if (message === undefined) return error
+  site.log.warn(message, {}, error)
+  const reason = (error as Error).message.replace(/[^\x20-\x7e]/g, '?').slice(0, 500)
+  return new Refusal(withHeaders(envelope(500, message), ['X-Hub-Reason', reason]))
+}
+
+/** What the original says of registries that have no such image, or fail; `undefined` for all other errors. */
+export function contractWords(error: unknown): string | undefined {
+  if (error instanceof ImageNotFoundError) return 'docker image not found'
+  return error instanceof RegistryError ? 'could not pull this image' : undefined
 }
 
 function isOfType({ request }: Call, type: string): boolean {
