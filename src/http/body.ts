@@ -26,6 +26,10 @@ export function holdContinue(request: IncomingMessage): void {
 export interface BodyOptions extends AbortOptions {
   /** How long a client may pause before the floor bites. */
   readonly patienceMs?: number
+  /** The floor as of now, where it is not the common one. */
+  readonly floorBytesPerS?: (() => number) | undefined
+  /** Milliseconds, monotonic. */
+  readonly clock?: () => number
 }
 
 /**
@@ -36,12 +40,12 @@ export async function* readBody(
   request: IncomingMessage,
   response: ServerResponse,
   maxBytes: number,
-  { patienceMs = PATIENCE_MS, signal }: BodyOptions = {},
+  options: BodyOptions = {},
 ): AsyncGenerator<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > maxBytes)
     throw new LimitError('body', maxBytes, 'bytes')
   if (awaitingContinue.delete(request)) response.writeContinue()
-  const arrivals = new Arrivals(request, patienceMs, signal)
+  const arrivals = new Arrivals(request, options)
   try {
     let received = 0
     for (;;) {
@@ -68,11 +72,16 @@ class Arrivals {
   #failure: Error | undefined
   readonly #patienceMs: number
   readonly #signal: AbortSignal | undefined
+  readonly #floorBytesPerS: () => number
+  readonly #clock: () => number
   #creditMs: number
   #waitingSinceMs: number | undefined
 
-  constructor(request: IncomingMessage, patienceMs: number, signal: AbortSignal | undefined) {
+  constructor(request: IncomingMessage, options: BodyOptions) {
+    const { patienceMs = PATIENCE_MS, signal } = options
     this.#request = request
+    this.#floorBytesPerS = options.floorBytesPerS ?? (() => BODY_FLOOR_BYTES_PER_S)
+    this.#clock = options.clock ?? (() => performance.now())
     this.#signal = signal
     signal?.addEventListener('abort', this.#onEvent)
     this.#patienceMs = patienceMs
@@ -89,9 +98,9 @@ class Arrivals {
     this.#signal?.throwIfAborted()
     if (this.#request.readableEnded) return true
     if (this.#request.destroyed) throw new InvalidInputError('the body was cut off')
-    this.#waitingSinceMs = performance.now()
+    this.#waitingSinceMs = this.#clock()
     await new Promise<void>((resolve) => (this.#wake = resolve))
-    this.#creditMs -= performance.now() - this.#waitingSinceMs
+    this.#creditMs -= this.#clock() - this.#waitingSinceMs
     this.#waitingSinceMs = undefined
     if (this.#failure !== undefined) throw this.#failure
     this.#signal?.throwIfAborted()
@@ -99,7 +108,8 @@ class Arrivals {
   }
 
   credit(bytes: number): void {
-    this.#creditMs = Math.min(this.#patienceMs, this.#creditMs + (bytes / BODY_FLOOR_BYTES_PER_S) * SECOND_MS)
+    const earnedMs = (bytes / this.#floorBytesPerS()) * SECOND_MS
+    this.#creditMs = Math.min(this.#patienceMs, this.#creditMs + earnedMs)
   }
 
   stop(): void {
@@ -118,7 +128,7 @@ class Arrivals {
 
   #check(): void {
     if (this.#waitingSinceMs === undefined) return
-    if (performance.now() - this.#waitingSinceMs < this.#creditMs) return
+    if (this.#clock() - this.#waitingSinceMs < this.#creditMs) return
     this.#failure = new Refusal(envelope(408, 'the body comes too slowly'))
     this.#onEvent()
   }

@@ -91,6 +91,8 @@ export interface SiteOptions {
   readonly usersMap: ReadonlyMap<string, string>
   readonly official: readonly string[]
   readonly limits: {
+    /** Archives taken in at once. */
+    readonly uploads: number
     readonly maxUploadBytes: number
     readonly maxFlistBytes: number
   }

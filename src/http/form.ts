@@ -32,6 +32,8 @@ export interface FormOptions {
   readonly fileField: string
   /** Filled with the form's fields, for who wants them without a file too. */
   readonly fields?: Map<string, string>
+  /** The slowest that it may come, as of now; the common floor when absent. */
+  readonly floorBytesPerS?: () => number
 }
 
 /**
@@ -51,7 +53,9 @@ export async function readForm<T>(
   const maxBytes = options.maxFileBytes + FORM_OVERHEAD_BYTES
   try {
     const { signal } = reading
-    for await (const piece of readBody(request, response, maxBytes, { signal })) await reading.write(piece)
+    const { floorBytesPerS } = options
+    for await (const piece of readBody(request, response, maxBytes, { signal, floorBytesPerS }))
+      await reading.write(piece)
     await reading.finish()
   } catch (error) {
     throw await reading.fail(error)

@@ -7,10 +7,11 @@ import type { Call, Route } from './call.ts'
 import { refuse } from './errors.ts'
 import { PROTECTED_KEYS } from '../flist/metadata.ts'
 import { countsView } from './flist-views.ts'
-import { readForm, type FormFile } from './form.ts'
+import { readForm, type FormFile, type FormOptions } from './form.ts'
 import { checkName } from './names.ts'
 import { pythonJson, quote } from './python.ts'
 import type { Site } from './site.ts'
+import { UploadPace } from './upload-pace.ts'
 import { archiveFlistName, flistFlistName, isArchiveName } from './upload-name.ts'
 import { hasFlistSuffix } from '../format/name-rule.ts'
 import { createHash } from 'node:crypto'
@@ -26,10 +27,16 @@ interface Uploaded {
 /** Archives and flists going in: chunks, then flist, then operation, each durable before the next; then 200. */
 export function uploadRoutes(site: Site): Route[] {
   const { limits } = site.options
-  const upload = (call: Call) =>
-    publish(site, call, limits.maxUploadBytes, (file, lease) => takeArchive(site, call, file, lease))
+  const pace = new UploadPace(limits.uploads)
+  const { floorBytesPerS } = pace
+  const upload = (call: Call) => {
+    const form = { fileField: 'file', maxFileBytes: limits.maxUploadBytes, floorBytesPerS }
+    return pace.run(() => publish(site, call, form, (file, lease) => takeArchive(site, call, file, lease)))
+  }
   const uploadFlist = (call: Call) =>
-    publish(site, call, limits.maxFlistBytes, (file, lease) => takeFlist(site, call, file, lease))
+    publish(site, call, { fileField: 'file', maxFileBytes: limits.maxFlistBytes }, (file, lease) =>
+      takeFlist(site, call, file, lease),
+    )
   const post = {
     method: 'POST',
     access: 'user',
@@ -58,14 +65,13 @@ const UPLOAD_FORM = {
 async function publish(
   site: Site,
   { request, response, actor }: Call,
-  maxFileBytes: number,
+  form: FormOptions,
   take: (file: FormFile, lease: Lease) => Promise<Uploaded>,
 ): Promise<Answer> {
   const { repositories, flists, leases, served, space } = site
   await space.require(0) // known content adds no chunk that would ask for room
   const lease = leases.open()
   try {
-    const form = { fileField: 'file', maxFileBytes }
     const uploaded = await readForm(request, response, form, (file) => take(file, lease))
     if (uploaded === undefined) refuse(500, 'no file found')
     const { name, flist } = uploaded

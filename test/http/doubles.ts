@@ -176,6 +176,7 @@ export class FakeFlists implements FlistStore {
 /** Tokens are `sig` and a user name; anything else proves nothing. */
 export class FakeTokens implements TokenBook {
   verify(token: string): string {
+    if (token === 'broken') throw new MalformedError('token', 'a signed token is no JSON')
     if (token === 'old') throw new UnauthorizedError('token expired')
     if (!token.startsWith('sig-')) throw new UnauthorizedError('invalid signature')
     return token.slice(4)
@@ -290,7 +291,7 @@ export const SITE: SiteOptions = {
   guestToken: 'guest.token.with.dots',
   usersMap: new Map([['official-apps', 'tfofficial.3bot']]),
   official: ['alice'],
-  limits: { maxUploadBytes: 1 << 20, maxFlistBytes: 1 << 16 },
+  limits: { uploads: 2, maxUploadBytes: 1 << 20, maxFlistBytes: 1 << 16 },
   cacheBytes: 1 << 20,
   version: '0.0.0',
   operatorName: 'root',
