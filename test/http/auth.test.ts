@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { ADMIN, ALICE, publish, startServer } from './harness.ts'
 
 const styleB = (message: string) => `{"message":"${message}","status":"error"}\n`
+const INVALID_NAME = '{"status": "error", "message": "invalid name"}\n'
 const username = (name: string) => `{"status": "success", "payload": {"username": "${name}"}}\n`
 
 test('who signs in, and what is said to those who do not', async (t) => {
@@ -29,6 +30,27 @@ test('who signs in, and what is said to those who do not', async (t) => {
     ],
     [{ ...ADMIN, Cookie: 'active-user=bob' }, 200, username('bob')],
     [ADMIN, 200, username('Administrator')],
+    [{ Authorization: 'bearer sig-me' }, 400, INVALID_NAME],
+    [{ Authorization: 'bearer sig-a/b' }, 400, INVALID_NAME],
+    [{ ...ADMIN, Cookie: 'active-user=%2e%2e' }, 400, INVALID_NAME],
+    [{ Authorization: 'bearer jwt.bob.orgA,orgB' }, 200, username('bob')],
+    [{ Authorization: 'bearer jwt.bob.orgA,orgB', Cookie: 'active-user=orgB' }, 200, username('orgB')],
+    [{ Authorization: 'bearer jwt.bob.orgA,orgB', 'Active-User': 'orgA' }, 200, username('orgA')],
+    [{ Authorization: 'bearer jwt.bob.orgA', Cookie: 'active-user=orgZ' }, 200, username('bob')],
+    [
+      { Authorization: 'bearer jwt.bob.Administrator', Cookie: 'active-user=Administrator' },
+      200,
+      username('bob'),
+    ],
+    [{ Authorization: 'bearer jwt.bob.a/b', Cookie: 'active-user=a%2fb' }, 400, INVALID_NAME],
+    [{ Authorization: 'bearer jwt.a/b.orgA' }, 400, INVALID_NAME],
+    [{ Authorization: 'bearer jwt.Administrator.orgA' }, 403, styleB('invalid token')],
+    [{ Authorization: 'x.y', Cookie: 'caddyoauth=jwt.bob.orgA' }, 200, username('bob')],
+    [{ Authorization: 'bearer jwt.bob.x', Cookie: 'caddyoauth=jwt.eve.x' }, 200, username('bob')],
+    [{ Authorization: 'bearer no.a.token', Cookie: 'caddyoauth=jwt.eve.x' }, 403, styleB('invalid token')],
+    [{ Authorization: 'bearer guest.token.with.dots.' }, 403, styleB('invalid token')],
+    [{ Authorization: 'guest.token.with.dots' }, 401, styleB('could not authenticate')],
+    [{ Authorization: 'bearer broken' }, 500, '{"status": "error", "message": "internal server error"}\n'],
   ]
   for (const [headers, status, text] of cases) {
     const reply = await ask('GET', '/api/flist/me', { headers })
