@@ -140,14 +140,14 @@ export class ArchiveTree {
     this.#root = entry
   }
 
-  /** A mark of a layer: what it hides of the layers before. @throws {LimitError} */
+  /**
+   * A mark of a layer: what it hides of the layers before. It makes no directory: where a file replaces one, some
+   * tools write whiteouts of all that was in it beside the file. @throws {LimitError}
+   */
   async addMark({ path, kind }: LayerMark): Promise<void> {
     this.#hasMarks = true
     if (kind === 'opaque' && path.name === '') this.#rootFloor = this.#layerStart
-    else {
-      await this.#addFolders(kind === 'opaque' ? joinPath(path) : path.parent)
-      await this.#put({ ...impliedDirectory(path, this.#layerStart), kind })
-    }
+    else await this.#put({ ...impliedDirectory(path, this.#layerStart), kind })
   }
 
   /** The folders on the way, unless they are known. */

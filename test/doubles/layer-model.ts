@@ -29,7 +29,7 @@ export function applyLayer(model: Model, steps: readonly Step[]): Handmade[] {
     if (kind === 'whiteout') remove(model, path)
     if (kind === 'opaque') removeBelow(model, path)
   }
-  for (const { kind, path } of taken) imply(model, kind === 'opaque' ? path : parentOf(path))
+  for (const { kind, path } of taken) if (!isMark(kind)) imply(model, parentOf(path))
   return taken.map((step) => memberOf(place(model, step)))
 }
 
@@ -38,9 +38,9 @@ function withoutClashes(steps: readonly Step[]): Step[] {
   const directories = new Set<string>()
   const others = new Set<string>()
   return steps.filter(({ kind, path }) => {
-    const isDirectory = kind === 'directory' || kind === 'opaque'
-    const inside = kind === 'whiteout' || !isDirectory ? ancestors(path) : [...ancestors(path), path]
-    const isOther = !isDirectory && kind !== 'whiteout'
+    if (isMark(kind)) return true
+    const isOther = kind !== 'directory'
+    const inside = isOther ? ancestors(path) : [...ancestors(path), path]
     if (inside.some((one) => others.has(one)) || (isOther && directories.has(path))) return false
     for (const one of inside) directories.add(one)
     if (isOther) others.add(path)
@@ -93,6 +93,10 @@ function memberOf({ kind, path, text }: Step): Handmade {
     case 'hardlink':
       return { path, kind, linkTarget: text }
   }
+}
+
+function isMark(kind: Step['kind']): boolean {
+  return kind === 'whiteout' || kind === 'opaque'
 }
 
 function modeOf(text: string): number {

@@ -94,6 +94,16 @@ const MATRIX: Array<[title: string, layer: Uint8Array, expected: Record<string, 
     tarOf(whiteout('.wh..wh.aufs'), folder('.wh..wh.plnk'), folder('.wh..wh.plnk/x'), whiteout('.wh.etc')),
     { top: 'top' },
   ],
+  [
+    'whiteouts in what is a file now, as umoci writes them',
+    tarOf(
+      file('etc', 'file'),
+      whiteout('etc/.wh.passwd'),
+      whiteout('etc/conf.d/.wh.a'),
+      whiteout('top/.wh..wh..opq'),
+    ),
+    { etc: 'file', top: 'top' },
+  ],
   ['a mode of the root', tarOf(folder('./', 0o701), whiteout('.wh.etc')), { top: 'top' }],
 ]
 
