@@ -95,8 +95,7 @@ export class Tokens {
       throw new UnauthorizedError('invalid signature')
     if (listed?.revoked ?? this.#isVoid(claims)) throw new UnauthorizedError('token revoked')
     const expiresS = this.#expiry(claims)
-    const isEarly = claims.issuedS * SECOND_MS > this.#clock() + MAX_AHEAD_MS
-    if (isEarly || (expiresS !== undefined && expiresS <= this.#nowS()))
+    if (this.#isEarly(claims) || (expiresS !== undefined && expiresS <= this.#nowS()))
       throw new UnauthorizedError('token expired')
     return { user: claims.user, issuedS: claims.issuedS, expiresS }
   }
@@ -151,7 +150,7 @@ export class Tokens {
 
   /**
    * The token in the file at `path` when it is still good; else a new one that never expires, kept there alone with
-   * mode 0600. A token that was revoked, or signed with another seed, is replaced.
+   * mode 0600. A token that was revoked, dated ahead, or signed with another seed, is replaced.
    */
   async ensureAdminToken(path: string): Promise<{ token: string; isNew: boolean }> {
     const kept = await this.#keptAdminToken(path)
@@ -169,7 +168,7 @@ export class Tokens {
     if (claims?.user !== ADMINISTRATOR) return undefined
     // An index that was lost forgets the token; the file, which only this user can write, does not.
     const listed = this.#find(tokenId(token)) ?? (await this.#list(token, claims, false))
-    return listed.revoked ? undefined : token
+    return listed.revoked || this.#isEarly(claims) ? undefined : token
   }
 
   async #revokeUser(user: string): Promise<TokenInfo[]> {
@@ -220,6 +219,11 @@ export class Tokens {
   #expiry({ issuedS, expiresS }: TokenClaims): number | undefined {
     if (expiresS !== undefined) return expiresS === 0 ? undefined : expiresS
     return this.#ttlS === 0 ? undefined : issuedS + this.#ttlS
+  }
+
+  /** Issued by a clock that was far ahead of this one. */
+  #isEarly({ issuedS }: TokenClaims): boolean {
+    return issuedS * SECOND_MS > this.#clock() + MAX_AHEAD_MS
   }
 
   #nowS(): number {
