@@ -13,7 +13,7 @@ export async function restoreDataFolder(backup: string, data: string, signal: Ab
   await rm(fresh, { recursive: true, force: true })
   await mkdir(fresh, { recursive: true, mode: 0o700 })
   try {
-    await restoreDatabase(backup, fresh)
+    await restoreDatabase(backup, fresh, { signal })
     signal.throwIfAborted()
     await copyKeys(backup, fresh)
     await rm(data, { recursive: true, force: true }) // empty, or not there: the command has looked
