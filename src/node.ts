@@ -52,7 +52,9 @@ export async function openNode(config: Config, options: NodeOptions): Promise<Hu
   try {
     return await openParts(parts, config, options)
   } catch (error) {
-    await parts.close()
+    await parts
+      .close()
+      .catch((failure: unknown) => options.log.error('closing after a failed start', {}, failure))
     throw error
   }
 }
