@@ -30,14 +30,20 @@ export interface ServeContext {
 }
 
 /** Longest a stop may take before the process ends anyway (interfaces.md: within 10 s). */
-const STOP_WITHIN_MS = 9_000
+const STOP_WITHIN_MS = 5_000
+
+/** Longest that opening goes on after the signal; both together stay below 10 s. */
+const OPEN_WITHIN_MS = 4_000
 
 /** Resolves to the exit code once the node has stopped. */
 export async function serve(context: ServeContext): Promise<ExitCode> {
   let node: RunningNode
   try {
-    node = await context.open()
+    const opened = await openUnlessStopped(context)
+    if (opened === undefined) return 0
+    node = opened
   } catch (error) {
+    if (context.signal.aborted) return 0
     report(context, error)
     return 1
   }
@@ -45,6 +51,21 @@ export async function serve(context: ServeContext): Promise<ExitCode> {
   if (!context.signal.aborted) await once(context.signal, 'abort')
   if (!context.json) context.write('stopping …\n')
   return stopInTime(node, context)
+}
+
+/** `undefined`: told to stop, and opening did not end in time; what it has begun ends with the process. */
+async function openUnlessStopped({ open, signal }: ServeContext): Promise<RunningNode | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const tooLate = new Promise<undefined>((resolve) => {
+    const wait = () => (timer = setTimeout(() => resolve(undefined), OPEN_WITHIN_MS))
+    if (signal.aborted) wait()
+    else signal.addEventListener('abort', wait, { once: true })
+  })
+  try {
+    return await Promise.race([open(), tooLate])
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 async function stopInTime(node: RunningNode, context: ServeContext): Promise<ExitCode> {
