@@ -12,7 +12,7 @@ import { historyView } from './routes-history.ts'
 import type { Site } from './site.ts'
 
 /** Names that were written at the same time on two nodes, and how one version is chosen. */
-export function conflictRoutes({ repositories, options: { publicUrl } }: Site): Route[] {
+export function conflictRoutes({ repositories, flists, leases, options: { publicUrl } }: Site): Route[] {
   const everywhere = async () => {
     const items: object[] = []
     for (const repository of repositories.list()) {
@@ -35,7 +35,18 @@ export function conflictRoutes({ repositories, options: { publicUrl } }: Site): 
     const { stored, items } = await findVersions(repositories, parseRepositoryName(repository), name)
     const target = items.find(({ operation }) => toHex(operation) === op)?.target
     if (target === undefined) throw new NotFoundError('no such version')
-    await repositories.apply(repository, [{ type: 'put', name: stored, target }], actor().user)
+    const lease = leases.open()
+    try {
+      // Held first, looked for then: from here the collector leaves an old version's flist alone.
+      if (target.kind === 'file') {
+        lease.holdFlist(target.flist)
+        if (flists.descriptor(target.flist) === undefined)
+          throw new NotFoundError('this node does not hold the flist of that version any more')
+      }
+      await repositories.apply(repository, [{ type: 'put', name: stored, target }], actor().user)
+    } finally {
+      lease.release()
+    }
     return success()
   }
 
