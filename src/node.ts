@@ -9,7 +9,7 @@ import { HubError, UnavailableError } from './errors.ts'
 import { Ingest } from './flist/ingest.ts'
 import { FlistInspector } from './flist/inspector.ts'
 import { FLIST_LIMITS } from './flist/limits.ts'
-import { createChunkCodec } from './format/chunk-codec.ts'
+import { createChunkCodec, type ChunkCodec } from './format/chunk-codec.ts'
 import type { HttpDeps, SiteOptions } from './http/deps.ts'
 import { createHttpServer, type HttpServer } from './http/server.ts'
 import { createImages } from './node-images.ts'
@@ -70,7 +70,7 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
   const { database, flists, repositories, identity, tokens, admin, folder, leases, controlSocket } = kept
   const { chunks } = database
   const { inspector, ingest, codec } = await openWorkers(parts, config, kept)
-  const { resp, jobs } = await openTraffic(parts, config, kept, options)
+  const { resp, jobs } = await openTraffic(parts, config, { ...kept, codec }, options)
 
   const site = siteOptions(config, options, options.isPublic ? resp.addresses : config.resp, httpAddresses)
   const deps: HttpDeps = {
@@ -206,10 +206,10 @@ function ingestOptions({
 async function openTraffic(
   parts: Parts,
   config: Config,
-  kept: Kept,
+  kept: Kept & { readonly codec: ChunkCodec },
   { log, clock = Date.now, isPublic }: NodeOptions,
 ) {
-  const { folder, database, flists, repositories, leases } = kept
+  const { folder, database, flists, repositories, leases, codec } = kept
   const { rows, chunks } = database
   const { resp: listen, respPassword: password, readonly, chunkCacheBytes: cacheBytes } = config
   const resp = createRespServer({ chunks, log, clock }, { listen, password, readonly, cacheBytes })
@@ -218,7 +218,7 @@ async function openTraffic(
     'jobs',
     () => {
       const collector = { rows, chunks, flists, leases, clock, onDeleted: forget }
-      return new NodeJobs({ folder, database, flists, repositories, collector, log }, config)
+      return new NodeJobs({ folder, database, flists, repositories, collector, codec, log }, config)
     },
     (opened) => opened.stop(),
   )

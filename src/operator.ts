@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Config } from './config.ts'
 import type { DataFolder } from './data-folder.ts'
 import { InvalidInputError } from './errors.ts'
+import type { ChunkCodec } from './format/chunk-codec.ts'
 import type { LongOptions, Operator } from './http/deps.ts'
 import type { SignedRepositories } from './repo/repositories.ts'
 import { backupDatabase } from './store/backup.ts'
@@ -29,6 +30,7 @@ export interface NodeJobsDeps {
   readonly flists: RowFlistStore
   readonly repositories: SignedRepositories
   readonly collector: Omit<CollectorDeps, 'liveFlists'>
+  readonly codec: Pick<ChunkCodec, 'decode'>
   readonly log: Logger
 }
 
@@ -65,9 +67,10 @@ export class NodeJobs implements Operator {
       const report = (problem: Problem) => {
         if (problems.length < MAX_PROBLEMS) problems.push(problem)
       }
-      const { database, flists } = this.#deps
+      const { database, flists, codec } = this.#deps
+      const decode = (stored: Uint8Array, key: Uint8Array) => codec.decode(stored, key)
       const tell = (done: number, total: number) => onProgress?.({ done, total, unit: 'chunks' })
-      const checked = await checkStore({ ...database, flists }, report, { signal, onProgress: tell })
+      const checked = await checkStore({ ...database, flists, decode }, report, { signal, onProgress: tell })
       const ops = await this.#checkOperations(report, signal)
       return { ok: problems.length === 0, checked: { ...checked, ops }, problems }
     })
