@@ -64,7 +64,12 @@ export function commandsTable(commands: readonly Command[]): string {
   return markdownTable(['command', 'what it does'], rows)
 }
 
-const ACCESS: Readonly<Record<Route['access'], string>> = { public: '', user: 'token', admin: 'admin token', session: 'web session' }
+const ACCESS: Readonly<Record<Route['access'], string>> = {
+  public: '',
+  user: 'token',
+  admin: 'admin token',
+  session: 'web session',
+}
 
 export function routesTable(routes: readonly Route[]): string {
   const rows = routes.map(({ method, path, access, summary }) => {
@@ -75,7 +80,7 @@ export function routesTable(routes: readonly Route[]): string {
 
 /** Routes are described without being called, so they need no node behind them. */
 function describedRoutes(): readonly Route[] {
-  return routesOf({ options: {} } as Site, {} as HttpMetrics)
+  return routesOf({ options: { limits: {} } } as Site, {} as HttpMetrics)
 }
 
 /** The README with every generated part made anew. */

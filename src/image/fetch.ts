@@ -15,6 +15,8 @@ import type { RegistryList } from './registries.ts'
 /** Security.md row 7. */
 const MAX_REDIRECTS = 3
 const MAX_HEADER_BYTES = 32 * KIB
+/** Slowest server we go on waiting for; a conversion holds a turn of ingest. */
+const FLOOR_BYTES_PER_S = 16 * KIB
 const CONNECT_WITHIN_MS = 20 * SECOND_MS
 
 export interface FetchOptions {
@@ -173,11 +175,15 @@ export class Fetcher {
   /** The clock runs while bytes are waited for, and not while the reader is at work. */
   async *#body(url: URL, response: IncomingMessage, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     const pieces = response[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
+    let patienceMs = this.#idleMs
     try {
       for (;;) {
-        const timer = setTimeout(() => response.destroy(new Error('it stalled')), this.#idleMs)
+        const startedMs = performance.now()
+        const timer = setTimeout(() => response.destroy(new Error('it comes too slowly')), patienceMs)
         const next = await pieces.next().finally(() => clearTimeout(timer))
         if (next.done === true) return
+        const earnedMs = (next.value.length / FLOOR_BYTES_PER_S) * SECOND_MS
+        patienceMs = Math.min(this.#idleMs, patienceMs - (performance.now() - startedMs) + earnedMs)
         yield next.value
       }
     } catch (error) {

@@ -264,6 +264,21 @@ describe('a layer', () => {
     await assert.rejects(pull('stall:1', patience), { name: 'RegistryError' })
   })
 
+  it('is given up when it drips', async () => {
+    registry.push('drip:1', { layers: [BIG] })
+    let isOpen = true
+    registry.intercept = (request, response) => {
+      if (!isBlob(request, { digest: digestOf(BIG) })) return false
+      response.setHeader('Content-Length', BIG.length)
+      const drip = () =>
+        isOpen && !response.destroyed && response.write(BIG.subarray(0, 1), () => setTimeout(drip, 5))
+      drip()
+      return true
+    }
+    const patience = { fetch: { idleMs: 30 }, retry: { firstWaitMs: 0, tries: 1 } }
+    await assert.rejects(pull('drip:1', patience), { name: 'RegistryError' }).finally(() => (isOpen = false))
+  })
+
   it('is no other than its digest and its size say', async () => {
     const lies: Array<[title: string, bytes: Buffer, message: RegExp]> = [
       ['other bytes', Buffer.from(noise(8, BIG.length)), /its content has another digest/],
