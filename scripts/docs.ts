@@ -80,7 +80,8 @@ export function routesTable(routes: readonly Route[]): string {
 
 /** Routes are described without being called, so they need no node behind them. */
 function describedRoutes(): readonly Route[] {
-  return routesOf({ options: { limits: {} } } as Site, {} as HttpMetrics)
+  const options = { limits: {}, auth: true, publicUrl: '' }
+  return routesOf({ options, threeBot: {} } as Site, {} as HttpMetrics)
 }
 
 /** The README with every generated part made anew. */

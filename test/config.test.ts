@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -66,6 +67,36 @@ describe('configuration', () => {
     for (const seed of ['0123456789abcdef0123456789abcdef', hex + '0', 'x'.repeat(45)]) {
       assert.throws(() => loadConfig({ ZHUB_3BOT_SEED: seed }), refused(/3bot-seed/))
     }
+  })
+
+  it('asks the login server of ThreeFold, another, or none', () => {
+    assert.equal(loadConfig({}).threebotLoginUrl, 'https://login.threefold.me')
+    assert.equal(
+      loadConfig({ ZHUB_3BOT_LOGIN_URL: 'http://127.0.0.1:9/x/' }).threebotLoginUrl,
+      'http://127.0.0.1:9/x',
+    )
+    assert.equal(loadConfig({ ZHUB_3BOT_LOGIN_URL: '' }).threebotLoginUrl, undefined)
+    assert.throws(() => loadConfig({ ZHUB_3BOT_LOGIN_URL: 'login' }), refused(/3bot-login-url/))
+    assert.throws(() => loadConfig({ ZHUB_3BOT_KEY: 'short' }), refused(/3bot-key/))
+  })
+
+  it('reads the keys of issuers, and names the file that holds none', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'zhub-config-'))
+    t.after(() => rm(folder, { recursive: true }))
+    const [good, bad] = [join(folder, 'good.pem'), join(folder, 'bad.pem')]
+    const pem = generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey.export({
+      type: 'spki',
+      format: 'pem',
+    })
+    await writeFile(good, String(pem) + String(pem))
+    await writeFile(bad, 'nothing')
+    assert.deepEqual(loadConfig({}).jwtKeys, [])
+    assert.equal(loadConfig({ ZHUB_JWT_KEYS: `${good},${good}` }).jwtKeys.length, 4)
+    assert.throws(
+      () => loadConfig({ ZHUB_JWT_KEYS: `${good},${bad}` }),
+      refused(/jwt-keys: .*bad\.pem holds no/),
+    )
+    assert.throws(() => loadConfig({ ZHUB_JWT_KEYS: '/nowhere.pem' }), refused(/jwt-keys: cannot read/))
   })
 
   it('lets tokens live for ever only under a seed of the operator', () => {

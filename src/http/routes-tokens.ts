@@ -7,7 +7,8 @@ import type { TokenInfo } from '../repo/tokens.ts'
 import type { Site } from './site.ts'
 
 /** Tokens made, listed and revoked. A token itself is shown once, to whoever made it. */
-export function tokenRoutes({ tokens }: Site): Route[] {
+export function tokenRoutes(site: Site): Route[] {
+  const { tokens } = site
   const list = async () => compactJson({ items: (await tokens.list()).map(tokenView), next: null })
 
   const create = async ({ request, response }: Call) => {
@@ -23,7 +24,8 @@ export function tokenRoutes({ tokens }: Site): Route[] {
 
   const revoke = async ({ params: { id = '' } }: Call) => {
     const revoked = await tokens.revoke(id)
-    if (revoked.length === 0) throw new NotFoundError('no token of that id or user')
+    const sessions = site.sessions.closeAllOf(id)
+    if (revoked.length + sessions === 0) throw new NotFoundError('no token of that id or user')
     return compactJson({ revoked: revoked.map((one) => ({ id: one.id, user: one.user })) })
   }
 
@@ -52,7 +54,7 @@ export function tokenRoutes({ tokens }: Site): Route[] {
       path: `${path}/:id`,
       access: 'admin',
       mutates: true,
-      summary: 'Revokes a token by its id, or all of a user',
+      summary: 'Revokes a token by its id, or all of a user, whose web sessions end too',
       handle: revoke,
     },
   ]

@@ -60,6 +60,13 @@ export class Sessions {
     return undefined
   }
 
+  /** Ends all sessions of a user; answers how many. */
+  closeAllOf(user: string): number {
+    const before = this.#kept.size
+    for (const [id, { actor }] of this.#kept) if (actor.user.sub === user) this.#kept.delete(id)
+    return before - this.#kept.size
+  }
+
   /** Signs a browser out. */
   close(request: IncomingMessage): FlatHeaders {
     const id = this.#idOf(request)

@@ -51,7 +51,7 @@ async function startHub(t: TestContext, options: Partial<SiteOptions> = {}) {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  return { clock, tokens, browser: () => new Browser(port) }
+  return { clock, tokens, sessions: site.sessions, browser: () => new Browser(port) }
 }
 
 function signIn(browser: Browser, token: string): Promise<Page> {
@@ -151,7 +151,7 @@ test('an Authorization header needs neither session nor CSRF token, and beats th
 })
 
 test('a session ends: after twelve hours, by signing out, by a new one, with its token', async (t) => {
-  const { browser, clock, tokens } = await startHub(t)
+  const { browser, clock, tokens, sessions } = await startHub(t)
   const isIn = async (one: Browser) => (await one.visit('/page')).status === 200
   const chrome = browser()
   await signIn(chrome, 'sig-alice')
@@ -174,6 +174,11 @@ test('a session ends: after twelve hours, by signing out, by a new one, with its
   assert.equal(await isIn(chrome), false)
   tokens.revoked.clear()
   assert.equal(await isIn(chrome), false)
+
+  await signIn(chrome, 'sig-alice')
+  await signIn(thief, 'sig-bob')
+  assert.deepEqual([sessions.closeAllOf('alice'), sessions.closeAllOf('alice')], [1, 0])
+  assert.deepEqual([await isIn(chrome), await isIn(thief)], [false, true])
 
   await signIn(chrome, 'sig-alice')
   clock.ms += 12 * HOUR_MS - 1
