@@ -1,19 +1,16 @@
 import { InvalidInputError } from '../errors.ts'
-import { ImageNotFoundError, RegistryError } from '../image/errors.ts'
 import type { ImageProgress } from '../image/images.ts'
-import { publishedName } from '../image/reference.ts'
-import { withSuffix } from '../repo/names.ts'
 import { toUtf8 } from '../util/bytes.ts'
 import { KIB } from '../util/units.ts'
 import { envelope, success, withHeaders } from './answer.ts'
 import { readAll, readJsonObject } from './body.ts'
-import type { Actor, Call, Route } from './call.ts'
-import { convertImage, type Converted, type ConvertOptions } from './convert-image.ts'
-import { Refusal, refuse } from './errors.ts'
+import type { Call, Route } from './call.ts'
+import { convertImage, type Converted } from './convert-image.ts'
+import { Refusal } from './errors.ts'
 import { countsView } from './flist-views.ts'
 import { readForm } from './form.ts'
 import { longAnswer } from './long-answer.ts'
-import { checkName } from './names.ts'
+import { checkFields, contractWords, nonEmpty, pullImage } from './pull-image.ts'
 import type { Site } from './site.ts'
 import { archiveFlistName } from './upload-name.ts'
 
@@ -33,11 +30,12 @@ export function dockerRoutes(site: Site): Route[] {
   /** The same for the command line, with progress, and with errors of our own. */
   const follow = async (call: Call) => {
     const body = await readJsonObject(call.request, call.response)
-    const wanted = wantedOf(new Map(['image', 'name', 'platform'].flatMap((key) => textField(body, key))))
+    const fields = new Map(['image', 'name', 'platform'].flatMap((key) => textField(body, key)))
+    checkFields(fields)
     return await longAnswer(call, async ({ signal, onProgress }) => {
       const tell = ({ doneBytes: done, totalBytes: total }: ImageProgress) =>
         onProgress?.({ done, total, unit: 'bytes' })
-      return payloadOf(await pull(site, call.actor(), wanted, { signal, onProgress: tell }))
+      return payloadOf(await pullImage(site, call.actor(), fields, { signal, onProgress: tell }))
     })
   }
 
@@ -66,29 +64,13 @@ const IMAGE = {
   properties: { image: { type: 'string' }, name: { type: 'string' }, platform: { type: 'string' } },
 }
 
-/** What is to be fetched from a registry, and published as what. */
-interface Wanted {
-  readonly image: string
-  readonly name: string
-  readonly platform: string | undefined
-}
-
-type Fields = ReadonlyMap<string, string>
-
-/** @throws {Refusal} without an image; {InvalidInputError} for a name that is none. */
-function wantedOf(fields: Fields): Wanted {
-  const image = nonEmpty(fields.get('image')) ?? refuse(400, 'missing docker image name')
-  const name = checkName(withSuffix(nonEmpty(fields.get('name')) ?? publishedName(image)))
-  return { image, name, platform: nonEmpty(fields.get('platform')) }
-}
-
 /** A form with `image`; ours besides: an archive in its place, `name` and `platform`. */
 async function convertForm(site: Site, call: Call): Promise<Converted> {
   const fields = new Map<string, string>()
   const signal = call.signal()
   if (!isOfType(call, 'multipart/form-data')) {
     await readFields(call, fields)
-    return await pull(site, call.actor(), wantedOf(fields), { signal })
+    return await pullImage(site, call.actor(), fields, { signal })
   }
   const form = { fileField: 'image', maxFileBytes: site.options.limits.maxUploadBytes, fields }
   const ofFile = await readForm(call.request, call.response, form, ({ filename, body }) => {
@@ -97,18 +79,7 @@ async function convertForm(site: Site, call: Call): Promise<Converted> {
     const name = () => nonEmpty(fields.get('name')) ?? archiveFlistName(filename, originalName(call))
     return convertImage(site, call.actor(), { open, name }, { signal })
   })
-  return ofFile ?? (await pull(site, call.actor(), wantedOf(fields), { signal }))
-}
-
-function pull(
-  site: Site,
-  actor: Actor,
-  { image, name, platform }: Wanted,
-  { onProgress, ...options }: ConvertOptions & { readonly onProgress?: (progress: ImageProgress) => void },
-): Promise<Converted> {
-  const { signal } = options
-  const open = () => site.images.pull(image, { signal, onProgress, platform: () => platform })
-  return convertImage(site, actor, { open, name: () => name }, options)
+  return ofFile ?? (await pullImage(site, call.actor(), fields, { signal }))
 }
 
 function payloadOf({ name, counts }: Converted): object {
@@ -124,12 +95,6 @@ function inContractWords(site: Site, error: unknown): unknown {
   return new Refusal(withHeaders(envelope(500, message), ['X-Hub-Reason', reason]))
 }
 
-/** What the original says of registries that have no such image, or fail; `undefined` for all other errors. */
-export function contractWords(error: unknown): string | undefined {
-  if (error instanceof ImageNotFoundError) return 'docker image not found'
-  return error instanceof RegistryError ? 'could not pull this image' : undefined
-}
-
 function isOfType({ request }: Call, type: string): boolean {
   const [given = ''] = (request.headers['content-type'] ?? '').split(';')
   return given.trim().toLowerCase() === type
@@ -140,10 +105,6 @@ async function readFields(call: Call, fields: Map<string, string>): Promise<void
   const body = toUtf8(await readAll(call.request, call.response, MAX_FORM_BYTES))
   if (!isOfType(call, 'application/x-www-form-urlencoded')) return
   for (const [key, value] of new URLSearchParams(body)) if (!fields.has(key)) fields.set(key, value)
-}
-
-function nonEmpty(text: string | undefined): string | undefined {
-  return text === '' ? undefined : text
 }
 
 function textField(body: Readonly<Record<string, unknown>>, key: string): Array<[string, string]> {
