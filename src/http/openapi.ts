@@ -1,6 +1,7 @@
 /** The OpenAPI 3.1 description, made from the route table itself: what is routed is described, nothing else. */
-import type { Route } from './call.ts'
+import type { Access, Route } from './call.ts'
 import { NDJSON } from './long-answer.ts'
+import { CSRF_HEADER, sessionCookie } from './session.ts'
 
 const ERROR = {
   description: 'The error envelope: {"status": "error", "message": …}',
@@ -11,6 +12,16 @@ const ERROR = {
         properties: { status: { const: 'error' }, message: { type: 'string' } },
       },
     },
+  },
+}
+
+const ACCESS: Readonly<Record<Access, object>> = {
+  public: {},
+  user: { security: [{ token: [] }] },
+  admin: { security: [{ token: [] }], description: 'For the Administrator alone.' },
+  session: {
+    security: [{ token: [] }, { session: [] }],
+    description: `A change asked for by a session repeats its csrf (/api/v1/session) in ${CSRF_HEADER}.`,
   },
 }
 
@@ -34,7 +45,12 @@ export function openApi(
         `Long jobs tell their progress when asked with \`Accept: ${NDJSON}\`.`,
     },
     servers: [{ url: site.publicUrl }],
-    components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+    components: {
+      securitySchemes: {
+        token: { type: 'http', scheme: 'bearer' },
+        session: { type: 'apiKey', in: 'cookie', name: sessionCookie(site.publicUrl) },
+      },
+    },
     paths,
   }
 }
@@ -48,8 +64,7 @@ function operation(route: Route): object {
   const { accepts } = route
   return {
     summary: route.summary,
-    ...(route.access === 'public' ? {} : { security: [{ token: [] }] }),
-    ...(route.access === 'admin' ? { description: 'For the Administrator alone.' } : {}),
+    ...ACCESS[route.access],
     parameters: [...inPath, ...inQuery],
     ...(accepts === undefined
       ? {}

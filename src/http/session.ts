@@ -29,12 +29,14 @@ interface Kept extends WebSession {
 
 export class Sessions {
   readonly #isSecure: boolean
+  readonly #cookieName: string
   readonly #clock: Clock
   /** By the SHA-256 of the cookie's value: what lies in memory opens nothing. */
   readonly #kept = new Map<string, Kept>()
 
   constructor(publicUrl: string, clock: Clock) {
     this.#isSecure = publicUrl.startsWith('https:')
+    this.#cookieName = sessionCookie(publicUrl)
     this.#clock = clock
   }
 
@@ -82,10 +84,11 @@ export class Sessions {
   #cookie(value: string, maxAgeS: number): FlatHeaders {
     return setCookie(this.#cookieName, value, { sameSite: 'Strict', isSecure: this.#isSecure, maxAgeS })
   }
+}
 
-  get #cookieName(): string {
-    return hostCookie('zhub-session', this.#isSecure)
-  }
+/** What the cookie of sessions is called at that URL. */
+export function sessionCookie(publicUrl: string): string {
+  return hostCookie('zhub-session', publicUrl.startsWith('https:'))
 }
 
 /** Did a page of ours send this, for this session? Compared in constant time. */

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { createHmac, generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
 import { describe, it } from 'node:test'
+import fc from 'fast-check'
 import { InvalidInputError, UnauthorizedError } from '../../src/errors.ts'
 import { JwtVerifier, parseJwtKeys, type JwtOptions } from '../../src/repo/jwt.ts'
+import { fuzzRuns } from '../doubles/golden.ts'
 
 const NOW_S = 1_800_000_000
 const issuer = generateKeyPairSync('ec', { namedCurve: 'P-384' })
@@ -162,6 +164,29 @@ describe('a JSON web token', () => {
   it('is signed in the form of its kind: DER is none', () => {
     const signed = make(CLAIMS).split('.').slice(0, 2).join('.')
     refused(`${signed}.${sign('sha384', Buffer.from(signed), issuer.privateKey).toString('base64url')}`)
+  })
+})
+
+describe('any text', () => {
+  it('is a token that our issuer signed, or refused as one that is none', () => {
+    const good = make(CLAIMS)
+    const cut = (at: number, length: number, text: string) =>
+      good.slice(0, at) + text + good.slice(at + length)
+    const changed = fc
+      .tuple(
+        fc.nat(good.length),
+        fc.nat(4),
+        fc.oneof(fc.constantFrom('.', '..', '=', '', ' '), fc.base64String()),
+      )
+      .map(([at, length, text]) => cut(at, length, text))
+    const parts = fc.tuple(fc.json(), fc.json(), fc.string()).map((texts) => {
+      return texts.map((text) => Buffer.from(text).toString('base64url')).join('.')
+    })
+    const any = fc.oneof(fc.string({ unit: 'binary' }), changed, parts)
+    fc.assert(
+      fc.property(any, (text) => text === good || refused(text) === undefined),
+      { numRuns: fuzzRuns(500) },
+    )
   })
 })
 
