@@ -6,6 +6,7 @@ import { extract } from './extract.ts'
 import { fsck } from './fsck.ts'
 import { gc } from './gc.ts'
 import { info } from './info.ts'
+import { forgetLogin, listLogins } from './login.ts'
 import { ls } from './ls.ts'
 import { put } from './put.ts'
 import { restore } from './restore.ts'
@@ -36,6 +37,8 @@ export const COMMANDS: readonly Command[] = [
   createToken,
   listTokens,
   revokeToken,
+  listLogins,
+  forgetLogin,
   fsck,
   gc,
   backup,
