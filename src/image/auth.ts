@@ -28,7 +28,8 @@ export class RegistryAuth {
   /** The answer; asked again, once, with what a refusal asks for. */
   async get(url: URL, options: FetchOptions): Promise<Fetched> {
     const first = await this.#fetcher.get(url, this.#signed(options))
-    if (first.status !== 401) return first
+    // What another host asks for, where a redirect led, is not ours to tell.
+    if (first.status !== 401 || first.origin !== url.origin) return first
     const challenge = parseChallenge(first.headers['www-authenticate'])
     first.close()
     if (challenge === undefined) return first

@@ -25,6 +25,8 @@ export interface FetchOptions {
 }
 
 export interface Fetched {
+  /** Who answered, after redirects. */
+  readonly origin: string
   readonly status: number
   readonly headers: IncomingMessage['headers']
   /** Cut off when nothing comes for a while. @throws {RegistryError} when it breaks off. */
@@ -87,7 +89,7 @@ export class Fetcher {
       host,
       port: url.port,
       path: url.pathname + url.search,
-      headers: { ...headers, host: url.host },
+      headers: { 'user-agent': 'zhub', ...headers, host: url.host },
       agent: false,
       lookup: this.#lookup(url),
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -98,6 +100,7 @@ export class Fetcher {
       const response = await this.#send(url.protocol, options)
       const body = this.#body(url, response, signal)
       return {
+        origin: url.origin,
         status: response.statusCode ?? 0,
         headers: response.headers,
         body,

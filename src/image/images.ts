@@ -82,7 +82,7 @@ export class Images {
     const registry = this.#options.registries.find(reference.registry)
     const work = new Work(options.signal, this.#options.maxMs ?? MAX_MS)
     try {
-      const auth = new RegistryAuth(this.#fetcher, this.#options.credentials.get(registry.name))
+      const auth = new RegistryAuth(this.#fetcher, this.#options.credentials.get(registry.account))
       const { retry } = this.#options
       const client = new RegistryClient(registry, reference, {
         auth,

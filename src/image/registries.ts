@@ -7,6 +7,8 @@ export interface Registry {
   readonly name: string
   /** Where it answers: an origin, without a path. */
   readonly endpoint: URL
+  /** Whose credentials it is asked with: those of a registry are not for a mirror that stands in for it. */
+  readonly account: string
 }
 
 interface Entry extends Registry {
@@ -36,7 +38,7 @@ export class RegistryList {
     if (entry !== undefined) return entry
     if (!this.#takesAny)
       throw new ForbiddenError(`the registry ${name} is not one that this hub fetches from (ZHUB_REGISTRIES)`)
-    return { name, endpoint: endpointOf(name, undefined) }
+    return { name, endpoint: endpointOf(name, undefined), account: name }
   }
 
   /** Whether this may be fetched without TLS: only from where the operator said so. */
@@ -55,11 +57,9 @@ function parseEntry(text: string): Entry {
   const name = match?.[1]
   if (name === undefined) throw malformed(text)
   try {
-    return {
-      name: name.toLowerCase(),
-      endpoint: endpointOf(name, match?.[2]),
-      isPrivate: match?.[3] !== undefined,
-    }
+    const endpoint = endpointOf(name, match?.[2])
+    const account = match?.[2] === undefined ? name.toLowerCase() : endpoint.host
+    return { name: name.toLowerCase(), endpoint, account, isPrivate: match?.[3] !== undefined }
   } catch (cause) {
     if (cause instanceof InvalidInputError) throw cause
     throw malformed(text)

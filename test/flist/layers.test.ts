@@ -189,6 +189,21 @@ describe('layers', () => {
     assert.equal(await readme(first, tarOf()), '{"readme": "one"}')
   })
 
+  it('have the limits of one archive, all together', async () => {
+    const limits = { maxPlainBytes: 4000, maxEntries: 5, maxArchiveBytes: 6000 }
+    const small = new IngestBench({ limits })
+    const take = (...layers: Uint8Array[]) => small.takeLayers(layers)
+    const big = (name: string) => gzipSync(tarOf(file(name, 'x'.repeat(1000))))
+    await take(big('a'))
+    await assert.rejects(take(big('a'), big('b')), { code: 'HUB_LIMIT', message: /plain size/ })
+    const three = (name: string) =>
+      gzipSync(Buffer.concat(['1', '2', '3'].map((one) => whiteout(`${name}${one}`))))
+    await assert.rejects(take(three('a'), three('.wh.b')), { code: 'HUB_LIMIT', message: /members/ })
+    const packed = Buffer.concat([file('n', '')])
+    await assert.rejects(take(...new Array<Uint8Array>(12).fill(packed)), { code: 'HUB_LIMIT' })
+    assert.deepEqual(await small.left(), [])
+  })
+
   it('are what a simple model makes of them, in memory or spilled', async () => {
     const small = new IngestBench({ limits: { maxEntriesInMemory: 4 } })
     await fc.assert(

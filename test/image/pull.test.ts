@@ -1,16 +1,13 @@
 import assert from 'node:assert/strict'
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { gunzipSync, gzipSync } from 'node:zlib'
-import { parseCredentials } from '../../src/image/credentials.ts'
-import { Images, type ImagesOptions, type OpenOptions } from '../../src/image/images.ts'
-import { RegistryList } from '../../src/image/registries.ts'
+import type { ImagesOptions, OpenOptions } from '../../src/image/images.ts'
 import { collect } from '../doubles/collect.ts'
 import { noise } from '../doubles/noise.ts'
-import { DOCKER_LIST, digestOf, OCI_LAYER, TestRegistry, type TestDescriptor } from '../doubles/registry.ts'
+import { DOCKER_LIST, digestOf, TestRegistry } from '../doubles/registry.ts'
 import { member, tarOf } from '../doubles/tar-bytes.ts'
+import { AMD64, imagesAt, isBlob, pullFrom } from './pulling.ts'
 
-const AMD64 = { os: 'linux', architecture: 'amd64' }
 const ARM64 = { os: 'linux', architecture: 'arm64' }
 const BIG = Buffer.from(noise(7, 300_000))
 const one = gzipSync(tarOf(member({ path: 'one', content: '1' })))
@@ -24,37 +21,8 @@ beforeEach(() => {
   registry.requests.length = 0
 })
 
-function imagesOf(options: Partial<ImagesOptions> = {}): Images {
-  return new Images({
-    registries: new RegistryList([`test.example=${registry.url}+private`]),
-    credentials: new Map(),
-    platform: AMD64,
-    maxBytes: 1 << 20,
-    fetch: { idleMs: 60_000 },
-    retry: { firstWaitMs: 0 },
-    archives: { directory: '/nowhere', requireSpace: () => Promise.resolve(), decompress: (bytes) => bytes },
-    ...options,
-  })
-}
-
-/** Every layer but the last, which is the start-up file's. */
-async function pull(
-  name: string,
-  options: Partial<ImagesOptions> = {},
-  open: OpenOptions = {},
-): Promise<Buffer[]> {
-  const image = await imagesOf(options).pull(`test.example/${name}`, open)
-  try {
-    const layers: Buffer[] = []
-    for await (const layer of image.layers) layers.push(await collect(layer))
-    return layers.slice(0, -1)
-  } finally {
-    await image.close()
-  }
-}
-
-const isBlob = ({ url = '' }: IncomingMessage, { digest }: { digest: string }) =>
-  url.endsWith(`/blobs/${digest}`)
+const pull = (name: string, options?: Partial<ImagesOptions>, open?: OpenOptions) =>
+  pullFrom(registry, name, options, open)
 
 describe('an image of a registry', () => {
   it('comes with its layers as they are stored, in their order, by either kind of manifest', async () => {
@@ -116,88 +84,6 @@ describe('an image of a registry', () => {
       `2/2 ${one.length}/${total}`,
       `2/2 ${total}/${total}`,
     ])
-  })
-})
-
-describe('signing in', () => {
-  const credentials = parseCredentials(['test.example=me:secret'])
-  const basic = `Basic ${Buffer.from('me:secret').toString('base64')}`
-
-  it('is by a token of the realm that the registry names, which is kept', async () => {
-    registry.push('private:1', { layers: [one, two] })
-    const challenge = `Bearer realm="${registry.url}/token?x=1",service="test",scope="repository:private:pull"`
-    let tokens = 0
-    registry.intercept = ({ url = '', headers }, response) => {
-      if (url.startsWith('/token?')) {
-        tokens++
-        assert.equal(headers.authorization, basic)
-        assert.equal(url, '/token?x=1&service=test&scope=repository%3Aprivate%3Apull')
-        return !!response.end(JSON.stringify({ token: `t${tokens}` }))
-      }
-      if (headers.authorization === 'Bearer t1') return false
-      return !!response.writeHead(401, { 'WWW-Authenticate': challenge }).end()
-    }
-    assert.deepEqual(await pull('private:1', { credentials }), [one, two])
-    assert.equal(tokens, 1)
-  })
-
-  it('is anonymous without credentials, and again when a token has run out', async () => {
-    registry.push('public:1', { layers: [one, two] })
-    const challenge = `Bearer realm="${registry.url}/token",service="test"`
-    const uses = new Map<string, number>()
-    registry.intercept = ({ url = '', headers: { authorization = '' } }, response) => {
-      if (url.startsWith('/token')) {
-        assert.equal(authorization, '')
-        return !!response.end(JSON.stringify({ access_token: `t${uses.size}` }))
-      }
-      const used = (uses.get(authorization) ?? 0) + 1
-      if (authorization !== '') uses.set(authorization, used)
-      return authorization !== '' && used <= 2
-        ? false
-        : !!response.writeHead(401, { 'WWW-Authenticate': challenge }).end()
-    }
-    assert.deepEqual(await pull('public:1'), [one, two])
-    assert.ok(uses.size >= 2)
-  })
-
-  it('is basic where the registry asks for that', async () => {
-    registry.push('basic:1', { layers: [one] })
-    registry.intercept = ({ headers }, response) =>
-      headers.authorization !== basic &&
-      !!response.writeHead(401, { 'WWW-Authenticate': 'Basic realm="x"' }).end()
-    assert.deepEqual(await pull('basic:1', { credentials }), [one])
-    await assert.rejects(pull('basic:1'), { name: 'ImageNotFoundError' })
-    await assert.rejects(pull('basic:1', { credentials: parseCredentials(['test.example=me:wrong']) }), {
-      name: 'ImageNotFoundError',
-    })
-  })
-
-  it('fails by name when the token service does', async () => {
-    registry.push('notoken:1', { layers: [one] })
-    const asks =
-      (realm: string) =>
-      ({ url = '' }: IncomingMessage, response: ServerResponse) =>
-        !url.startsWith('/token') &&
-        !!response.writeHead(401, { 'WWW-Authenticate': `Bearer realm="${realm}"` }).end()
-    const refused: Array<[realm: string, code: string]> = [
-      [`${registry.url}/token`, 'HUB_UNAVAILABLE'], // 404
-      ['', 'HUB_MALFORMED'],
-      ['/token', 'HUB_MALFORMED'],
-      ['http://127.0.0.1:1/token', 'HUB_FORBIDDEN'],
-      ['https://169.254.169.254/token', 'HUB_FORBIDDEN'],
-      ['file:///etc/passwd', 'HUB_FORBIDDEN'],
-    ]
-    for (const [realm, code] of refused) {
-      registry.intercept = asks(realm)
-      await assert.rejects(pull('notoken:1'), { code }, realm)
-    }
-    for (const body of ['', '{}', '{"token":"a b"}', '{"token":1}', 'x'.repeat(70_000)]) {
-      registry.intercept = (request, response) =>
-        request.url?.startsWith('/token') === true
-          ? !!response.end(body)
-          : asks(`${registry.url}/token`)(request, response)
-      await assert.rejects(pull('notoken:1'), { code: body.length > 65_536 ? 'HUB_LIMIT' : 'HUB_MALFORMED' })
-    }
   })
 })
 
@@ -316,104 +202,10 @@ describe('a layer', () => {
   })
 })
 
-describe('a manifest', () => {
-  const layer = (change: object) => ({
-    edit: ({ layers: [first] }: { layers: TestDescriptor[] }) => ({ layers: [{ ...first, ...change }] }),
-  })
-  const refused: Array<[title: string, edit: object, code: string, message: RegExp]> = [
-    ['a foreign layer', layer({ urls: ['https://evil.example/x'] }), 'HUB_MALFORMED', /foreign/],
-    [
-      'a foreign type',
-      { layerType: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip' },
-      'HUB_MALFORMED',
-      /foreign/,
-    ],
-    [
-      'a nondistributable type',
-      { layerType: 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip' },
-      'HUB_MALFORMED',
-      /foreign/,
-    ],
-    ['an encrypted layer', { layerType: `${OCI_LAYER}+encrypted` }, 'HUB_MALFORMED', /of the type/],
-    ['a weak digest', layer({ digest: `md5:${'a'.repeat(32)}` }), 'HUB_MALFORMED', /sha256/],
-    ['a digest with a path', layer({ digest: `sha256:../../x` }), 'HUB_MALFORMED', /sha256/],
-    ['another algorithm', layer({ digest: `sha512:${'a'.repeat(128)}` }), 'HUB_MALFORMED', /sha256/],
-    ['a negative size', layer({ size: -1 }), 'HUB_MALFORMED', /size/],
-    ['a layer of 10 GB', layer({ size: 10_000_000_000 }), 'HUB_LIMIT', /layers of an image/],
-    [
-      'no image',
-      {
-        edit: ({ config }: { config: TestDescriptor }) => ({
-          config: { ...config, mediaType: 'application/vnd.cncf.helm.config.v1+json' },
-        }),
-      },
-      'HUB_MALFORMED',
-      /no container image/,
-    ],
-    [
-      'other layers than the configuration',
-      { edit: ({ layers }: { layers: TestDescriptor[] }) => ({ layers: [...layers, ...layers] }) },
-      'HUB_MALFORMED',
-      /other layers/,
-    ],
-    [
-      'too many layers',
-      {
-        edit: ({ layers: [first] }: { layers: TestDescriptor[] }) => ({ layers: new Array(300).fill(first) }),
-      },
-      'HUB_LIMIT',
-      /layers/,
-    ],
-  ]
-  for (const [title, edit, code, message] of refused) {
-    it(`is refused: ${title}`, async () => {
-      registry.push('bad:1', { layers: [one], ...edit })
-      await assert.rejects(pull('bad:1'), { code, message })
-      assert.deepEqual(
-        registry.requests.filter(({ url }) => url.endsWith(digestOf(one))),
-        [],
-      )
-    })
-  }
-
-  it('is refused when it is none', async () => {
-    const type = 'application/vnd.oci.image.manifest.v1+json'
-    for (const text of [
-      '',
-      '[]',
-      '{',
-      '{"schemaVersion":2}',
-      '{"layers":{}}',
-      '{"schemaVersion":1}',
-      `{"manifests":[null]}`,
-    ]) {
-      registry.putManifest('none:1', text, type)
-      await assert.rejects(pull('none:1'), { code: 'HUB_MALFORMED' }, text)
-    }
-    registry.putManifest('none:1', 'x'.repeat(5 << 20), type)
-    await assert.rejects(pull('none:1'), { code: 'HUB_LIMIT' })
-    registry.putManifest('none:1', '{"x":1}', 'text/html')
-    await assert.rejects(pull('none:1'), /it is of the type "text\/html"/)
-    const self = { mediaType: 'x', digest: digestOf(Buffer.from('')), size: 0 }
-    const inner = registry.pushIndex('deep:0', [
-      { ...registry.pushIndex('deep:a', [registry.pushIndex('deep:b', [self])]) },
-    ])
-    registry.pushIndex('deep:1', [inner])
-    await assert.rejects(pull('deep:1'), /name only indexes/)
-  })
-
-  it('names a configuration that is what its digest says', async () => {
-    registry.push('config:1', { layers: [one], config: { Cmd: ['honest'] } })
-    registry.intercept = ({ url = '' }, response) =>
-      url.includes('/blobs/') && !url.endsWith(digestOf(one)) && !!response.end('{"config":{"Cmd":["evil"]}}')
-    await assert.rejects(pull('config:1'), { code: 'HUB_CORRUPT' })
-  })
-})
-
 describe('the start-up layer', () => {
   it('comes last', async () => {
     registry.push('start:1', { layers: [one], config: { Cmd: ['run'] } })
-    const image = await imagesOf().pull('test.example/start:1', {})
+    const image = await imagesAt(registry).pull('test.example/start:1', {})
     const layers: Buffer[] = []
     for await (const bytes of image.layers) layers.push(await collect(bytes))
     await image.close()
