@@ -94,8 +94,9 @@ export function administrator(user: User, active: string | undefined, isOperator
   return { user, repository: checkedName(active ?? ADMINISTRATOR), isAdministrator: true, isOperator }
 }
 
-/** Somebody signed in, on one repository. @throws {Refusal} when it cannot be one's name. */
+/** Somebody signed in, on one repository. @throws {Refusal} when a repository could have neither name. */
 export function userActor(user: User, repository: string): Actor {
+  checkedName(user.sub) // also when it acts as another: operations carry it
   return { user, repository: checkedName(repository), isAdministrator: false, isOperator: false }
 }
 

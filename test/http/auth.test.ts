@@ -44,6 +44,7 @@ test('who signs in, and what is said to those who do not', async (t) => {
     ],
     [{ Authorization: 'bearer jwt.bob.a/b', Cookie: 'active-user=a%2fb' }, 400, INVALID_NAME],
     [{ Authorization: 'bearer jwt.a/b.orgA' }, 400, INVALID_NAME],
+    [{ Authorization: 'bearer jwt.a/b.orgA', Cookie: 'active-user=orgA' }, 400, INVALID_NAME],
     [{ Authorization: 'bearer jwt.Administrator.orgA' }, 403, styleB('invalid token')],
     [{ Authorization: 'x.y', Cookie: 'caddyoauth=jwt.bob.orgA' }, 200, username('bob')],
     [{ Authorization: 'bearer jwt.bob.x', Cookie: 'caddyoauth=jwt.eve.x' }, 200, username('bob')],

@@ -80,6 +80,23 @@ test('a browser is sent to the login server and comes back signed in', async (t)
   assert.equal(await whoAmI(chrome), null)
 })
 
+test("revoking a user's tokens signs the user's browsers out", async (t) => {
+  const { browser, alice, ask, login } = await startHub(t)
+  const bob = new ThreeBotUser('bob.3bot')
+  login.users.set(bob.name, bob.publicKey)
+  const [chrome, firefox, others] = [browser(), browser(), browser()]
+  await signIn(chrome, alice)
+  await signIn(firefox, alice)
+  await signIn(others, bob)
+  const revoke = () => ask('DELETE', '/api/v1/tokens/alice.3bot', { headers: ADMIN })
+  assert.equal((await revoke()).status, 200)
+  assert.deepEqual(
+    [await whoAmI(chrome), await whoAmI(firefox), await whoAmI(others)],
+    [null, null, 'bob.3bot'],
+  )
+  assert.equal((await revoke()).status, 404)
+})
+
 test('cookies of an https site are held to it', async (t) => {
   const { browser, alice } = await startHub(t, { publicUrl: 'https://hub.example.test' })
   const chrome = browser()
