@@ -1,11 +1,10 @@
 import { InvalidInputError, NotFoundError, UnavailableError } from '../errors.ts'
 import type { ThreeBotLogin } from '../repo/three-bot-login.ts'
-import { toHex } from '../util/bytes.ts'
-import { compactJson, redirect, withHeaders, type Answer, type FlatHeaders } from './answer.ts'
+import { fromUtf8, toHex } from '../util/bytes.ts'
+import { bytesAnswer, compactJson, redirect, withHeaders, type Answer, type FlatHeaders } from './answer.ts'
 import { userActor } from './auth-header.ts'
 import { LoginStates } from './auth-login-state.ts'
 import { queryOf, type Call, type Route } from './call.ts'
-import { refusedSignIn } from './sign-in-pages.ts'
 import type { Site } from './site.ts'
 
 type SignedIn = (call: Call, user: string) => Promise<Answer> | Answer
@@ -22,17 +21,17 @@ export function threeBotRoutes(site: Site, threeBot: ThreeBotLogin): Route[] {
 
   const end = (callback: string, signedIn: SignedIn) => async (call: Call) => {
     const error = queryOf(call, 'error')
-    if (error !== undefined) return refusedSignIn(400, `Authentication failed: ${pythonQuote(error)}`)
+    if (error !== undefined) return refused(400, `Authentication failed: ${pythonQuote(error)}`)
     try {
       const user = await gatekeeper.attempt(call.request, () =>
         threeBot.signIn(queryOf(call, 'signedAttempt') ?? '', states.of(call.request, callback)),
       )
       return withHeaders(await signedIn(call, user), [...NOT_KEPT, ...states.end()])
     } catch (failure) {
-      if (failure instanceof InvalidInputError) return refusedSignIn(400, failure.message)
+      if (failure instanceof InvalidInputError) return refused(400, failure.message)
       if (!(failure instanceof UnavailableError)) throw failure
       site.log.warn('sign-in failed', {}, failure)
-      return refusedSignIn(503, failure.message)
+      return refused(503, failure.message)
     }
   }
 
@@ -98,6 +97,12 @@ function keyRoutes({ keys }: ThreeBotLogin): Route[] {
       handle: forget,
     },
   ]
+}
+
+/** In the words of the original hub, and no more than them. */
+function refused(status: number, message: string): Answer {
+  const escaped = message.replace(/[&<>"']/g, (one) => `&#${one.charCodeAt(0)};`)
+  return bytesAnswer(status, 'text/html; charset=utf-8', fromUtf8(escaped), NOT_KEPT)
 }
 
 /** As Python's `urllib.parse.quote`: what is left needs no escaping in HTML. */
