@@ -8,7 +8,6 @@ import type { ThreeBotLogin } from '../repo/three-bot-login.ts'
 import type { Tokens } from '../repo/tokens.ts'
 import type { ChunkStore } from '../store/chunk-store.ts'
 import type { FlistStore, Leases } from '../store/flist-store.ts'
-import type { FreeSpace } from '../store/free-space.ts'
 import type { Logger } from '../util/logger.ts'
 import type { AbortOptions } from '../util/units.ts'
 
@@ -52,12 +51,18 @@ export interface ChunkReceiver {
   receive(id: Uint8Array, bytes: Uint8Array): Promise<boolean>
 }
 
+/** The low-water mark of the disk, below which nothing is stored. */
+export interface DiskSpace {
+  /** @throws {DiskFullError} when storing `bytes` would leave less than the mark. */
+  require(bytes: number): Promise<void>
+}
+
 export interface HttpDeps {
   readonly repositories: Repositories
   readonly flists: FlistStore
   readonly chunks: ChunkStore
   readonly receiver: ChunkReceiver
-  readonly space: Pick<FreeSpace, 'require'>
+  readonly space: DiskSpace
   readonly leases: Leases
   readonly inspector: FlistInspector
   readonly codec: ChunkCodec
