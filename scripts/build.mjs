@@ -1,6 +1,6 @@
-// Compiles the WebAssembly codec and the TypeScript into dist/. Plain JavaScript: it runs before anything is built.
+// Compiles the WebAssembly codec and the TypeScript into dist/, beside what the pages load. Plain JavaScript: it runs before anything is built.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, statSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -28,4 +28,5 @@ if (isStale(WASM, WASM_INPUTS)) {
     '--importMemory', '--sharedMemory', '--noExportMemory', '--initialMemory', '1', '--maximumMemory', '65536',
   ])
 }
+cpSync('src/web/static', 'dist/src/web/static', { recursive: true })
 run('node_modules/typescript/bin/tsc', ['-p', '.'])

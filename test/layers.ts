@@ -11,7 +11,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   flist: ['util', 'format', 'store'],
   repo: ['util', 'format', 'store'],
   image: ['util', 'format', 'store'],
-  http: ['util', 'format', 'store', 'flist', 'repo', 'image'],
+  web: ['util', 'format'],
+  http: ['util', 'format', 'store', 'flist', 'repo', 'image', 'web'],
   resp: ['util', 'format', 'store', 'flist', 'repo'],
   cli: ['util', 'format', 'store', 'flist', 'repo'],
 }

@@ -12,6 +12,7 @@ import { isConditional } from './downloads.ts'
 import { isUnread, sendEarly } from './early-answer.ts'
 import { answerOf, isWorthLogging } from './errors.ts'
 import type { HttpMetrics } from './metrics.ts'
+import { forReader } from './page-answer.ts'
 import { send } from './send.ts'
 
 export interface RouterDeps {
@@ -134,6 +135,7 @@ export class Router {
       answer = answerOf(error)
       if (isWorthLogging(error)) this.#log('request failed', request, error)
     }
+    answer = forReader(request, answer)
     if (response.destroyed) return answer // the client is gone
     this.#deps.metrics.count(answer.status)
     await this.#send(request, response, answer)

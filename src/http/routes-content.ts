@@ -81,7 +81,7 @@ function raw(body: AsyncIterable<Uint8Array>, type: string, sizeBytes?: number):
 }
 
 /** The path asked for, without slashes at its ends; `undefined` when none is. */
-function wantedPath(call: Call): Uint8Array | undefined {
+export function wantedPath(call: Call): Uint8Array | undefined {
   const path64 = queryOf(call, 'path64')
   if (path64 !== undefined) return Buffer.from(path64, 'base64url')
   const path = queryOf(call, 'path')

@@ -4,22 +4,25 @@ import type { Call, Route } from './call.ts'
 import { downloadAnswer } from './downloads.ts'
 import { findFlist, lookUp, type Found } from './lookup.ts'
 import { checkName } from './names.ts'
+import { createPreview } from './preview.ts'
 import { hubHeaders } from './routes-flist.ts'
 import type { Site } from './site.ts'
 import { hasFlistSuffix } from '../format/name-rule.ts'
 import { withSuffix } from '../repo/names.ts'
 
 /** What a file's last suffix asks for. */
-const SUFFIX = /^(.+?)(\.md5|\.txt|\.json)?$/
+const SUFFIX = /^(.+?)(\.md5|\.txt|\.json|\.md)?$/
 
 /** Flists and what is said about them, below `/<repository>/` (hub-api.md §6). */
 export function downloadRoutes(site: Site): Route[] {
   const { repositories } = site
+  const showPreview = createPreview(site)
 
   const ofRepository = async (call: Call) => {
     const { repository = '', file = '' } = call.params
     const [, name = '', suffix = ''] = SUFFIX.exec(file) ?? []
     if ((suffix === '' || suffix === '.md5') && !hasFlistSuffix(name)) return unrouted(repository, file)
+    if (suffix === '.md') return await showPreview(call, repository, name)
     const found = await findFile(site, repository, name)
     if (found === undefined) return envelope(404)
     return suffix === '' ? await download(site, call, found) : await about(site, found, suffix)
@@ -43,7 +46,8 @@ export function downloadRoutes(site: Site): Route[] {
     {
       ...get,
       path: '/:repository/:file',
-      summary: 'A flist (`x.flist`), its md5 (`x.flist.md5`), or a word about it (`x.txt`, `x.json`)',
+      summary:
+        'A flist (`x.flist`), its md5 (`x.flist.md5`), or a word about it (`x.txt`, `x.json`, the page `x.md`)',
       handle: ofRepository,
     },
     { ...get, path: '/:repository/tags/:tag/:file', summary: 'A flist by its tag', handle: ofTag },

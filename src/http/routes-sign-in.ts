@@ -18,7 +18,7 @@ const PAGE = { method: 'GET', access: 'public', answers: 'text/html' } as const
 export function signInRoutes(site: Site): Route[] {
   const { auth } = site.options
   const threeBot = auth ? site.threeBot : undefined
-  const choice = { hasThreeBot: threeBot !== undefined }
+  const choice = { hasThreeBot: threeBot !== undefined, hasSignIn: auth }
   return [
     ...pageRoutes(site, choice),
     sessionRoute(site),

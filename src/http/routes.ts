@@ -16,6 +16,7 @@ import { listRoutes } from './routes-lists.ts'
 import { meRoutes } from './routes-me.ts'
 import { nodeRoutes } from './routes-node.ts'
 import { uploadRoutes } from './routes-upload.ts'
+import { pageRoutes } from './routes-pages.ts'
 import { signInRoutes } from './routes-sign-in.ts'
 import type { Site } from './site.ts'
 
@@ -37,6 +38,7 @@ export function routesOf(site: Site, metrics: HttpMetrics): Route[] {
     ...tokenRoutes(site),
     ...operatorRoutes(site),
     ...signInRoutes(site),
+    ...pageRoutes(site),
   ]
   routes.push({
     method: 'GET',
