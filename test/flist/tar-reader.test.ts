@@ -20,7 +20,8 @@ function read(archive: Uint8Array, pieceBytes = archive.length): Array<Record<st
       const last = found.at(-1)
       if (event.kind === 'member') found.push({ ...asText(event.member), content: '' })
       else if (event.kind === 'bytes' && last) last['content'] += Buffer.from(event.bytes).toString('latin1')
-      else if (event.kind === 'hole' && last) last['content'] += '.'.repeat(Math.min(event.lengthBytes, MAX_DOTS))
+      else if (event.kind === 'hole' && last)
+        last['content'] += '.'.repeat(Math.min(event.lengthBytes, MAX_DOTS))
     }
   }
   reader.finish()
