@@ -1,11 +1,12 @@
 /** The pages of hub-api.md §6 that only show something, and what they load. */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { isRepositoryName } from '../format/name-rule.ts'
 import { ADMINISTRATOR } from '../repo/names.ts'
 import { dockerPage, mergePage, uploadFlistPage, uploadPage } from '../web/forms.ts'
 import { homePage, repositoryPage, searchPage, tagPage } from '../web/repositories.ts'
 import { readonlyPage } from '../web/sign-in.ts'
-import { bytesAnswer, emptyAnswer, redirect } from './answer.ts'
+import { bytesAnswer, emptyAnswer, envelope, redirect } from './answer.ts'
 import { queryOf, type Call, type Route } from './call.ts'
 import { checkName } from './names.ts'
 import { errorAnswer, NOT_KEPT, pageAnswer } from './page-answer.ts'
@@ -29,6 +30,7 @@ function browsingRoutes({ repositories, options }: Site): Route[] {
   const ofRepository = (call: Call) => {
     const { repository = '' } = call.params
     checkName(repository)
+    if (!isRepositoryName(repository)) return envelope(404) // `/api`, `/static`: no pages
     if (!repositories.has(repository)) return errorAnswer(404, 'There is no repository of that name.')
     const filter = queryOf(call, 'q') ?? ''
     const list = entryRows(repositories, repository, { from: pageStart(call), filter })
