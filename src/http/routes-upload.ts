@@ -1,42 +1,13 @@
-import type { NewFlist } from '../store/flist-store.ts'
-import type { Lease } from '../store/flist-store.ts'
-import { checkFlist } from '../flist/check.ts'
-import { InvalidInputError, LimitError, MalformedError } from '../errors.ts'
+import { concat, fromUtf8 } from '../util/bytes.ts'
 import { bytesAnswer, type Answer } from './answer.ts'
 import type { Call, Route } from './call.ts'
-import { refuse } from './errors.ts'
-import { PROTECTED_KEYS } from '../flist/metadata.ts'
-import { countsView } from './flist-views.ts'
-import { readForm, type FormFile, type FormOptions } from './form.ts'
-import { checkName } from './names.ts'
-import { pythonJson, quote } from './python.ts'
-import type { Site } from './site.ts'
-import { UploadPace } from './upload-pace.ts'
-import { archiveFlistName, flistFlistName, isArchiveName } from './upload-name.ts'
-import { hasFlistSuffix } from '../format/name-rule.ts'
-import { createHash } from 'node:crypto'
-import { concat, fromUtf8 } from '../util/bytes.ts'
+import { quote } from './python.ts'
+import type { Uploaded, Uploads } from './uploads.ts'
 
-interface Uploaded {
-  readonly name: string
-  readonly flist: NewFlist
-  /** The `response` member of the answer, style A. */
-  readonly response: Uint8Array
-}
-
-/** Archives and flists going in: chunks, then flist, then operation, each durable before the next; then 200. */
-export function uploadRoutes(site: Site): Route[] {
-  const { limits } = site.options
-  const pace = new UploadPace(limits.uploads)
-  const { floorBytesPerS } = pace
-  const upload = (call: Call) => {
-    const form = { fileField: 'file', maxFileBytes: limits.maxUploadBytes, floorBytesPerS }
-    return pace.run(() => publish(site, call, form, (file, lease) => takeArchive(site, call, file, lease)))
-  }
-  const uploadFlist = (call: Call) =>
-    publish(site, call, { fileField: 'file', maxFileBytes: limits.maxFlistBytes }, (file, lease) =>
-      takeFlist(site, call, file, lease),
-    )
+/** Archives and flists going in by the API. */
+export function uploadRoutes(uploads: Uploads): Route[] {
+  const upload = async (call: Call) => uploadAnswer(await uploads.archive(call))
+  const uploadFlist = async (call: Call) => uploadAnswer(await uploads.flist(call))
   const post = {
     method: 'POST',
     access: 'user',
@@ -59,91 +30,6 @@ const UPLOAD_FORM = {
   required: ['file'],
   properties: { file: { type: 'string', format: 'binary' } },
   patternProperties: { '^metadata-': { type: 'string' } },
-}
-
-/** Nothing is visible before the operation is durable, and nothing but unreferenced chunks is left of a failure. */
-async function publish(
-  site: Site,
-  { request, response, actor }: Call,
-  form: FormOptions,
-  take: (file: FormFile, lease: Lease) => Promise<Uploaded>,
-): Promise<Answer> {
-  const { repositories, flists, leases, served, space } = site
-  await space.require(0) // known content adds no chunk that would ask for room
-  const lease = leases.open()
-  try {
-    const uploaded = await readForm(request, response, form, (file) => take(file, lease))
-    if (uploaded === undefined) refuse(500, 'no file found')
-    const { name, flist } = uploaded
-    const id = await flists.put(flist, lease)
-    const md5 = createHash('md5').update(flist.bytes).digest('hex')
-    const target = { kind: 'file', flist: id, sizeBytes: flist.bytes.length, md5 } as const
-    const { repository, user } = actor()
-    await repositories.apply(repository, [{ type: 'put', name, target }], user)
-    served.get(id).catch((error: unknown) => site.log.warn('cannot render a new flist', { name }, error))
-    return uploadAnswer(uploaded)
-  } finally {
-    lease.release()
-  }
-}
-
-async function takeArchive(site: Site, call: Call, file: FormFile, lease: Lease): Promise<Uploaded> {
-  if (file.filename === '') refuse(500, 'no file selected')
-  if (!isArchiveName(file.filename)) refuse(500, 'this file is not allowed')
-  const name = checkName(archiveFlistName(file.filename, originalName(call)))
-  const metadata = () => metadataOf(file.fields)
-  const signal = call.signal()
-  const made = await site.ingest(file.body, { metadata, lease, signal })
-  return { name, flist: made.flist, response: fromUtf8(pythonJson(countsView(made.counts))) }
-}
-
-async function takeFlist(site: Site, call: Call, file: FormFile, lease: Lease): Promise<Uploaded> {
-  if (file.filename === '') refuse(500, 'no file selected')
-  if (!hasFlistSuffix(file.filename)) refuse(500, 'this file is not allowed')
-  const name = checkName(flistFlistName(file.filename, originalName(call)))
-  const bytes = await collect(file.body, site.options.limits.maxFlistBytes)
-  if (!name.endsWith('.flist')) throw new InvalidInputError(`${name}: this release takes .flist files only`)
-  return { name, ...(await checked(site, bytes, lease, call.signal())) }
-}
-
-/** The flist as it is stored, once it is known to be whole and all of its content to be here. */
-async function checked(
-  { inspector, isMember, chunks }: Site,
-  uploaded: Uint8Array,
-  lease: Lease,
-  signal: AbortSignal,
-): Promise<Pick<Uploaded, 'flist' | 'response'>> {
-  const bytes = await inspector.canonical(uploaded, isMember, { signal })
-  const check = await checkFlist(bytes, { inspector, chunks, lease }, { signal })
-  if (!check.isComplete) {
-    if (check.missingChunks === 0) throw new MalformedError('flist', check.reasons.join('; '))
-    refuse(500, 'unauthorized upload, contents is not fully present on backend')
-  }
-  const { chunkIds, counts, dump } = check
-  return { flist: { format: 'zflist', bytes, chunkIds, files: counts.regular }, response: dump }
-}
-
-function metadataOf(fields: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
-  const rows = [...fields]
-    .filter(([field]) => field.startsWith('metadata-'))
-    .map(([field, value]) => [field.slice('metadata-'.length), value] as const)
-  return new Map(rows.filter(([key]) => !PROTECTED_KEYS.has(key)))
-}
-
-function originalName({ request }: Call): string | undefined {
-  const header = request.headers['x-original-name']
-  return Array.isArray(header) ? header[0] : header
-}
-
-async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = []
-  let length = 0
-  for await (const piece of body) {
-    length += piece.length
-    if (length > maxBytes) throw new LimitError('flist', maxBytes, 'bytes')
-    pieces.push(piece)
-  }
-  return Buffer.concat(pieces)
 }
 
 /** The envelope around what the original's tool would have said. */

@@ -12,6 +12,7 @@ import { tokenRoutes } from './routes-tokens.ts'
 import { downloadRoutes } from './routes-downloads.ts'
 import { flistRoutes } from './routes-flist.ts'
 import { infoRoutes } from './routes-info.ts'
+import { jobRoutes } from './routes-jobs.ts'
 import { listRoutes } from './routes-lists.ts'
 import { meRoutes } from './routes-me.ts'
 import { nodeRoutes } from './routes-node.ts'
@@ -19,14 +20,17 @@ import { uploadRoutes } from './routes-upload.ts'
 import { pageRoutes } from './routes-pages.ts'
 import { signInRoutes } from './routes-sign-in.ts'
 import type { Site } from './site.ts'
+import { createUploads } from './uploads.ts'
 
 /** Every route there is; a group a file. */
 export function routesOf(site: Site, metrics: HttpMetrics): Route[] {
+  const uploads = createUploads(site)
   const routes: Route[] = [
     ...listRoutes(site),
     ...flistRoutes(site),
     ...meRoutes(site),
-    ...uploadRoutes(site),
+    ...uploadRoutes(uploads),
+    ...jobRoutes(site, uploads),
     ...dockerRoutes(site),
     ...downloadRoutes(site),
     ...nodeRoutes(site, metrics),

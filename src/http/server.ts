@@ -10,6 +10,7 @@ import { envelope, withHeaders } from './answer.ts'
 import { holdContinue } from './body.ts'
 import type { HttpDeps, SiteOptions } from './deps.ts'
 import { RETRY_AFTER_S } from './errors.ts'
+import type { Jobs } from './jobs.ts'
 import { answerUnparsed } from './unparsed.ts'
 import { listenTcp, listenUnix } from './listen.ts'
 import { HttpMetrics, type MetricSource } from './metrics.ts'
@@ -66,6 +67,7 @@ class Listeners implements HttpServer {
   readonly #servers: Server[] = []
   readonly #sockets = new Set<Socket>()
   #router: Router | undefined
+  #jobs: Jobs | undefined
   #inFlight = 0
   #idle: (() => void) | undefined
 
@@ -108,6 +110,7 @@ class Listeners implements HttpServer {
     )
     await router.app.ready()
     this.#router = router
+    this.#jobs = site.jobs
     return router
   }
 
@@ -115,6 +118,7 @@ class Listeners implements HttpServer {
     const router = this.#router
     this.#router = undefined
     const closed = this.#servers.splice(0).map((server) => new Promise((resolve) => server.close(resolve)))
+    if (this.#jobs !== undefined) await patiently(this.#jobs.stop()) // who listens to one is told its end
     if (this.#inFlight > 0) await this.#finished()
     for (const socket of this.#sockets) socket.destroy()
     await Promise.all(closed)
@@ -122,8 +126,7 @@ class Listeners implements HttpServer {
   }
 
   async #finished(): Promise<void> {
-    const patience = new Promise<void>((resolve) => setTimeout(resolve, STOP_PATIENCE_MS).unref())
-    await Promise.race([new Promise<void>((resolve) => (this.#idle = resolve)), patience])
+    await patiently(new Promise<void>((resolve) => (this.#idle = resolve)))
   }
 
   #createServer(isOperator: boolean): Server {
@@ -155,6 +158,12 @@ class Listeners implements HttpServer {
     if (this.#router === undefined) send(request, response, UNAVAILABLE).catch(() => response.destroy())
     else this.#router.handle(request, response, isOperator)
   }
+}
+
+/** Resolves when this does, or when it has taken too long. */
+async function patiently(ending: Promise<void>): Promise<void> {
+  const patience = new Promise<void>((resolve) => setTimeout(resolve, STOP_PATIENCE_MS).unref())
+  await Promise.race([ending, patience])
 }
 
 const UNAVAILABLE = withHeaders(envelope(503, 'the node is starting or stopping'), [

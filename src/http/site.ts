@@ -3,6 +3,7 @@ import { Gatekeeper } from './auth.ts'
 import { Credentials } from './auth-header.ts'
 import type { HttpDeps, SiteOptions } from './deps.ts'
 import { FlistViews } from './flist-views.ts'
+import { Jobs } from './jobs.ts'
 import { ServedFlists } from './served-flists.ts'
 import { Sessions } from './session.ts'
 
@@ -15,6 +16,7 @@ export interface Site extends HttpDeps {
   readonly credentials: Credentials
   readonly sessions: Sessions
   readonly gatekeeper: Gatekeeper
+  readonly jobs: Jobs
 }
 
 export function createSite(deps: HttpDeps, options: SiteOptions, trustedProxies: readonly string[]): Site {
@@ -26,6 +28,7 @@ export function createSite(deps: HttpDeps, options: SiteOptions, trustedProxies:
     options,
     credentials,
     sessions,
+    jobs: new Jobs(deps.log, clock),
     gatekeeper: new Gatekeeper({ credentials, sessions, clock }, options, trustedProxies),
     served: new ServedFlists(deps.flists, deps.inspector, { ...options, cacheBytes: options.cacheBytes / 2 }),
     views: new FlistViews(deps.flists, deps.inspector, { ...options, cacheBytes: options.cacheBytes / 8 }),
