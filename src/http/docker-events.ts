@@ -1,27 +1,21 @@
 /** What a page is told of a conversion while it goes on: the original's events, as far as they mean something here. */
-import { HubError } from '../errors.ts'
 import type { ImageProgress } from '../image/images.ts'
 import type { AbortOptions } from '../util/units.ts'
 import type { Actor } from './call.ts'
 import { countsView } from './flist-views.ts'
+import type { Tell } from './jobs.ts'
 import { contractWords, pullImage } from './pull-image.ts'
 import type { Site } from './site.ts'
-
-/** hub-api.md §9; `progress` is 0 to 100. The last of a job is `info` or `error`. */
-export type DockerEvent =
-  | { readonly status: 'update'; readonly message: string; readonly progress: number }
-  | { readonly status: 'info'; readonly info: object }
-  | { readonly status: 'error'; readonly message: string }
 
 /** Layers are 10 to 50 of the bar, as in the original. */
 const [LAYERS_FROM, LAYERS_TO] = [10, 50]
 
-/** Converts an image for the actor and tells how far it is; failures are told, and never thrown. */
+/** Converts an image for the actor and tells how far it is. @throws what the contract has no words for. */
 export async function convertWithEvents(
   site: Site,
   actor: Pick<Actor, 'repository' | 'user'>,
   image: string,
-  tell: (event: DockerEvent) => void,
+  tell: Tell,
   { signal }: AbortOptions = {},
 ): Promise<void> {
   const update = (message: string, progress: number) => tell({ status: 'update', message, progress })
@@ -38,12 +32,10 @@ export async function convertWithEvents(
     const info = { status: 'success', file: name, flist: countsView(counts), timing: {} }
     tell({ status: 'info', info })
   } catch (error) {
-    const isOurs = error instanceof HubError
-    if (!isOurs) site.log.error('a conversion failed', { image: image.slice(0, 200) }, error)
-    tell({
-      status: 'error',
-      message: contractWords(error) ?? (isOurs ? error.message : 'internal server error'),
-    })
+    const message = contractWords(error)
+    if (message === undefined) throw error
+    site.log.warn(message, { image: image.slice(0, 200) }, error)
+    tell({ status: 'error', message })
   }
 }
 

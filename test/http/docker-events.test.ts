@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MalformedError } from '../../src/errors.ts'
-import { convertWithEvents, type DockerEvent } from '../../src/http/docker-events.ts'
+import { convertWithEvents } from '../../src/http/docker-events.ts'
 import type { ImageSource } from '../../src/http/flist-ports.ts'
+import type { JobEvent } from '../../src/http/jobs.ts'
 import { createSite } from '../../src/http/site.ts'
 import { ImageNotFoundError, RegistryError } from '../../src/image/errors.ts'
 import { collect } from '../doubles/collect.ts'
@@ -13,7 +14,7 @@ const ACTOR = { repository: 'alice', user: { sub: 'alice', idp: 'token' } } as c
 async function eventsOf(
   image: string,
   pull: ImageSource['pull'],
-): Promise<{ events: DockerEvent[]; names: string[] }> {
+): Promise<{ events: JobEvent[]; names: string[] }> {
   const node = fakeNode()
   const flist = { format: 'zflist', bytes: Buffer.from('{"fake":true}'), chunkIds: [], files: 1 } as const
   const site = createSite(
@@ -29,7 +30,7 @@ async function eventsOf(
     SITE,
     [],
   )
-  const events: DockerEvent[] = []
+  const events: JobEvent[] = []
   await convertWithEvents(site, ACTOR, image, (event) => events.push(event))
   return { events, names: node.repositories.entries('alice').map(({ name }) => name) }
 }
@@ -78,8 +79,6 @@ test('a conversion that fails ends with why, in the words of the contract where 
   const failures: Array<[error: Error, message: string]> = [
     [new ImageNotFoundError('404'), 'docker image not found'],
     [new RegistryError('503'), 'could not pull this image'],
-    [new MalformedError('image', 'a foreign layer'), 'a foreign layer'],
-    [new TypeError('a bug'), 'internal server error'],
   ]
   for (const [error, message] of failures) {
     const { events, names } = await eventsOf('acme/web:1.0', () => Promise.reject(error))
@@ -91,4 +90,12 @@ test('a conversion that fails ends with why, in the words of the contract where 
     assert.deepEqual(events.slice(2), [{ status: 'error', message }])
     assert.deepEqual(names, [])
   }
+})
+
+test('a conversion that fails otherwise throws why, for its job to tell', async () => {
+  const foreign = new MalformedError('image', 'a foreign layer')
+  await assert.rejects(
+    eventsOf('busybox', () => Promise.reject(foreign)),
+    foreign,
+  )
 })

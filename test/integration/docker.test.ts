@@ -219,6 +219,32 @@ describe('docker conversion', () => {
     assert.deepEqual(await left(), [])
   })
 
+  it('is a form of a page, whose job tells how far it is', async () => {
+    const listen = async (image: string) => {
+      const page = await ask('POST', '/docker-convert', form({ 'docker-input': image }))
+      const [job = ''] = /[0-9a-f]{8}-[0-9a-f-]{27}/.exec(page.text) ?? []
+      const { text } = await ask('GET', `/listen/${job}`)
+      return text
+        .split('\n\n')
+        .filter((event) => event !== '')
+        .map((event) => JSON.parse(event.replace(/^data: /, '')) as Record<string, unknown>)
+    }
+    const events = await listen('busybox')
+    assert.deepEqual(events.at(0), {
+      status: 'update',
+      message: 'Initializing docker converter',
+      progress: 0,
+    })
+    assert.deepEqual(events.at(-2), { status: 'update', message: 'Image ready !', progress: 100 })
+    assert.equal((events.at(-1)?.['info'] as { file: string }).file, 'busybox-latest.flist')
+    const failed = await listen('does-not-exist')
+    assert.deepEqual(failed.at(-1), { status: 'error', message: 'docker image not found' })
+    assert.match(
+      String((await listen('evil.example/x')).at(-1)?.['message']),
+      /not one that this hub fetches from/,
+    )
+  })
+
   it('is a command', async () => {
     const zhub = (...words: string[]) =>
       new Promise<[code: number, out: string]>((resolve) => {
