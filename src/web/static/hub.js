@@ -38,7 +38,7 @@ function addCopyButtons(root) {
         setTimeout(() => (button.textContent = 'Copy'), 2000)
       })
     })
-    value.after(button)
+    value.after(' ', button)
   }
 }
 
