@@ -99,7 +99,7 @@ async function uploadArchive({ jobs }: Site, uploads: Uploads, call: Call): Prom
     if (!(error instanceof HubError)) throw error
     events = [{ status: 'error', message: error.message }]
   }
-  const jobid = jobs.start((tell) => Promise.resolve(events.forEach(tell)))
+  const jobid = jobs.record(events)
   return bytesAnswer(200, 'application/json', Buffer.from(`${flaskJson({ jobid, status: 'success' })}\n`))
 }
 
