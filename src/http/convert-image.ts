@@ -1,11 +1,11 @@
 /** An image becomes a flist: its layers are taken in one over the other, and the result is published. */
-import { createHash } from 'node:crypto'
 import type { FlistCounts } from '../flist/entry.ts'
 import type { OpenImage } from '../image/images.ts'
 import { withSuffix } from '../repo/names.ts'
 import type { AbortOptions } from '../util/units.ts'
 import type { Actor } from './call.ts'
 import { checkName } from './names.ts'
+import { publishFlist } from './publish-flist.ts'
 import type { Site } from './site.ts'
 
 export interface ImageToConvert {
@@ -30,26 +30,22 @@ export interface Converted {
  * @throws what opening and ingest throw.
  */
 export async function convertImage(
-  { space, leases, ingestLayers, flists, repositories, served, log }: Site,
-  { repository, user }: Pick<Actor, 'repository' | 'user'>,
+  site: Site,
+  actor: Pick<Actor, 'repository' | 'user'>,
   { open, name: nameOf }: ImageToConvert,
   { signal, onRead }: ConvertOptions,
 ): Promise<Converted> {
-  await space.require(0) // known content adds no chunk that would ask for room
+  await site.space.require(0) // known content adds no chunk that would ask for room
   const image = await open()
-  const lease = leases.open()
+  const lease = site.leases.open()
   try {
     const metadata = () => {
       onRead?.()
       return image.metadata
     }
-    const { flist, counts } = await ingestLayers(image.layers, { metadata, lease, signal })
+    const { flist, counts } = await site.ingestLayers(image.layers, { metadata, lease, signal })
     const name = checkName(withSuffix(nameOf()))
-    const id = await flists.put(flist, lease)
-    const md5 = createHash('md5').update(flist.bytes).digest('hex')
-    const target = { kind: 'file', flist: id, sizeBytes: flist.bytes.length, md5 } as const
-    await repositories.apply(repository, [{ type: 'put', name, target }], user)
-    served.get(id).catch((error: unknown) => log.warn('cannot render a new flist', { name }, error))
+    await publishFlist(site, actor, { name, flist, lease })
     return { name, counts }
   } finally {
     lease.release()

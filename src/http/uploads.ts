@@ -5,12 +5,12 @@ import { hasFlistSuffix } from '../format/name-rule.ts'
 import type { Lease, NewFlist } from '../store/flist-store.ts'
 import { fromUtf8 } from '../util/bytes.ts'
 import { InvalidInputError, LimitError, MalformedError } from '../errors.ts'
-import { createHash } from 'node:crypto'
 import type { Call } from './call.ts'
 import { refuse } from './errors.ts'
 import { countsView } from './flist-views.ts'
 import { readForm, type FormFile, type FormOptions } from './form.ts'
 import { checkName } from './names.ts'
+import { publishFlist } from './publish-flist.ts'
 import { pythonJson } from './python.ts'
 import type { Site } from './site.ts'
 import { archiveFlistName, flistFlistName, isArchiveName } from './upload-name.ts'
@@ -57,19 +57,13 @@ async function publish(
   form: FormOptions,
   take: (file: FormFile, lease: Lease) => Promise<Uploaded>,
 ): Promise<Uploaded> {
-  const { repositories, flists, leases, served, space } = site
+  const { leases, space } = site
   await space.require(0) // known content adds no chunk that would ask for room
   const lease = leases.open()
   try {
     const uploaded = await readForm(request, response, form, (file) => take(file, lease))
     if (uploaded === undefined) refuse(500, 'no file found')
-    const { name, flist } = uploaded
-    const id = await flists.put(flist, lease)
-    const md5 = createHash('md5').update(flist.bytes).digest('hex')
-    const target = { kind: 'file', flist: id, sizeBytes: flist.bytes.length, md5 } as const
-    const { repository, user } = actor()
-    await repositories.apply(repository, [{ type: 'put', name, target }], user)
-    served.get(id).catch((error: unknown) => site.log.warn('cannot render a new flist', { name }, error))
+    await publishFlist(site, actor(), { ...uploaded, lease })
     return uploaded
   } finally {
     lease.release()

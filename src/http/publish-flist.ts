@@ -1,0 +1,17 @@
+import { createHash } from 'node:crypto'
+import type { Lease, NewFlist } from '../store/flist-store.ts'
+import type { Actor } from './call.ts'
+import type { Site } from './site.ts'
+
+/** Names a flist whose chunks are durable here: the flist, then the operation, each durable before the next. */
+export async function publishFlist(
+  { flists, repositories, served, log }: Site,
+  { repository, user }: Pick<Actor, 'repository' | 'user'>,
+  { name, flist, lease }: { readonly name: string; readonly flist: NewFlist; readonly lease: Lease },
+): Promise<void> {
+  const id = await flists.put(flist, lease)
+  const md5 = createHash('md5').update(flist.bytes).digest('hex')
+  const target = { kind: 'file', flist: id, sizeBytes: flist.bytes.length, md5 } as const
+  await repositories.apply(repository, [{ type: 'put', name, target }], user)
+  served.get(id).catch((error: unknown) => log.warn('cannot render a new flist', { name }, error))
+}
