@@ -119,7 +119,8 @@ export class RegistryClient {
     if (status === 200 || status === 206) return answer
     answer.close()
     // Hubs do not tell an image that is not there from one that is not for everybody.
-    if ([401, 403, 404].includes(status)) throw new ImageNotFoundError(`the registry answered ${status}`)
+    if ([401, 403, 404].includes(status))
+      throw new ImageNotFoundError(`the registry has no such image, or none for us: it answered ${status}`)
     throw new RegistryError(`the registry answered ${status}`)
   }
 }
