@@ -18,7 +18,7 @@ export function pageAnswer(page: string, status = 200, headers: FlatHeaders = []
 
 /** An error for people. */
 export function errorAnswer(status: number, message: string): Answer {
-  return pageAnswer(errorPage(status, message), status)
+  return pageAnswer(errorPage(status, message), status, NOT_KEPT)
 }
 
 /** The answer as who asks can read it: an error envelope that a browser shows is a page, but not below /api. */
