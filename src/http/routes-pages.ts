@@ -31,7 +31,8 @@ function browsingRoutes({ repositories, options }: Site): Route[] {
     const { repository = '' } = call.params
     checkName(repository)
     if (!isRepositoryName(repository)) return envelope(404) // `/api`, `/static`: no pages
-    if (!repositories.has(repository)) return errorAnswer(404, 'There is no repository of that name.')
+    if (!repositories.has(repository))
+      return errorAnswer(404, 'There is no repository of that name. One begins with its first upload.')
     const filter = queryOf(call, 'q') ?? ''
     const list = entryRows(repositories, repository, { from: pageStart(call), filter })
     return pageAnswer(repositoryPage(repository, list, filter))

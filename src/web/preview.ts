@@ -66,8 +66,11 @@ export interface Preview {
   readonly problem?: string | undefined
 }
 
-/** Longer texts are cut: the metadata route has them whole. */
-const MAX_TEXT = 64 * 1024
+/** Longer texts are cut, and further rows left out: the metadata route has them whole. In characters. */
+const MAX_README = 64 * 1024
+const MAX_VALUE = 4 * 1024
+const MAX_TARGET = 512
+const MAX_ROWS = 100
 
 export function previewPage(preview: Preview): string {
   const { repository, content } = preview
@@ -81,7 +84,7 @@ export function previewPage(preview: Preview): string {
         content?.readme !== undefined &&
         html`<section>
           <h2>Readme</h2>
-          <pre class="readme">${cut(content.readme)}</pre>
+          <pre class="readme">${cut(content.readme, MAX_README)}</pre>
         </section>`
       }
       ${content !== undefined && [contents(preview, content), metadataTable(preview, content.metadata)]}`,
@@ -174,7 +177,8 @@ function fileTable(preview: Preview, path: string, rows: readonly FileRow[]): Ht
         : row.kind === 'file'
           ? html`<a href="${withQuery(file, row.at)}" download="${row.name}">${label}</a>`
           : label
-    const target = row.target !== undefined && html` <span class="target">→ ${name(row.target)}</span>`
+    const target =
+      row.target !== undefined && html` <span class="target">→ ${name(cut(row.target, MAX_TARGET))}</span>`
     return html`<tr>
       <th scope="row">${shown}${target}</th>
       <td>${KINDS[row.kind]}</td>
@@ -221,11 +225,11 @@ function modeText(mode: number): string {
 
 function metadataTable(preview: Preview, rows: ReadonlyArray<readonly [string, string]>): Child {
   if (rows.length === 0) return undefined
-  const lines = rows.map(
+  const lines = rows.slice(0, MAX_ROWS).map(
     ([key, text]) =>
       html`<tr>
         <th scope="row">${name(key)}</th>
-        <td><pre>${cut(text)}</pre></td>
+        <td><pre>${cut(text, MAX_VALUE)}</pre></td>
       </tr> `,
   )
   const all = pathOf('api', 'flist', preview.repository, preview.name, 'metadata')
@@ -244,12 +248,10 @@ function metadataTable(preview: Preview, rows: ReadonlyArray<readonly [string, s
         </tbody>
       </table>
     </div>
-    <p><a href="${all}">As JSON</a></p>
+    <p><a href="${all}">${rows.length > MAX_ROWS ? `All ${rows.length} as JSON` : 'As JSON'}</a></p>
   </section>`
 }
 
-function cut(text: string): string {
-  return text.length <= MAX_TEXT
-    ? text
-    : `${text.slice(0, MAX_TEXT)}\n… (cut; the metadata as JSON has all of it)`
+function cut(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, max)}… (cut: ${counted(text.length, 'character')})`
 }

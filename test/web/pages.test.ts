@@ -130,6 +130,19 @@ describe('the pages in a browser', { skip: NO_BROWSER }, () => {
     assert.deepEqual(page.complaints, [])
   })
 
+  it('are watched: a script of others, and one that the policy stops, would be seen', async (t) => {
+    const page = await visit(t, '/')
+    await page.evaluate(`
+      const script = document.createElement('script')
+      script.textContent = 'window.pwned = 1'
+      document.body.append(script)
+    `)
+    await page.evaluate('window.pwned = 1')
+    const said = () => page.complaints.length
+    while (said() < 2) await page.evaluate('new Promise((resolve) => setTimeout(resolve, 10))')
+    assert.deepEqual(page.complaints, ['policy: script-src-elem', 'a script of others ran'])
+  })
+
   it('take an archive in, with progress, and show what it became', async (t) => {
     const page = await visit(t, '/upload')
     await page.evaluate(`
