@@ -75,7 +75,7 @@ export class FlistBuilder {
   }
 
   /** A row of the metadata table; the last one of a key stays. */
-  setMetadata(key: string, text: string): void {
+  setMetadata(key: string | Uint8Array, text: string | Uint8Array): void {
     this.#writer.metadata(key, text)
   }
 

@@ -1,4 +1,5 @@
 import type { FlistLimits } from './limits.ts'
+import type { MergedFlist } from './merge.ts'
 import type { FlistProblem } from './problems.ts'
 import type { Survey, SurveyOptions } from './survey.ts'
 import type { PackedError } from './worker-errors.ts'
@@ -16,6 +17,9 @@ export type Question =
   /** Entries from this place on, the root being 0. */
   | { readonly kind: 'entries'; readonly bytes: Uint8Array; readonly from: number }
   | { readonly kind: 'render'; readonly bytes: Uint8Array; readonly backend: string | null }
+  /** Kept, with its name for errors, until `merge`. */
+  | { readonly kind: 'merge-source'; readonly bytes: Uint8Array; readonly name: string }
+  | { readonly kind: 'merge' }
   | { readonly kind: 'verify'; readonly chunks: readonly ChunkToVerify[] }
 
 export interface ChunkToVerify {
@@ -43,6 +47,8 @@ export interface Answers {
   readonly find: Uint8Array | undefined
   readonly entries: number | undefined
   readonly render: Uint8Array
+  readonly 'merge-source': undefined
+  readonly merge: MergedFlist
   readonly verify: ReadonlyArray<{ readonly index: number; readonly reason: string }>
 }
 

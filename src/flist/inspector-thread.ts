@@ -64,7 +64,8 @@ export class InspectorThread {
     const onAbort = () => this.#end(running, signal?.reason as Error)
     signal?.addEventListener('abort', onAbort, { once: true })
     running.worker.ref()
-    const isLarge = 'bytes' in question && question.bytes.length > LARGE_BYTES
+    const isLarge =
+      question.kind !== 'merge-source' && 'bytes' in question && question.bytes.length > LARGE_BYTES
     try {
       return await new Promise<Answers[K]>((resolve, reject) => {
         running.onEnd = reject

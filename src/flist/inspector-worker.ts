@@ -7,6 +7,7 @@ import { packFlist } from './container.ts'
 import { encodeEntries } from './entry-codec.ts'
 import { WINDOW_BYTES } from './inspector-protocol.ts'
 import type { Answers, ChunkToVerify, FromThread, Question, ThreadData } from './inspector-protocol.ts'
+import { FlistMerge } from './merge.ts'
 import { FlistReader } from './reader.ts'
 import { surveyFlist } from './survey.ts'
 import { packError } from './worker-errors.ts'
@@ -17,6 +18,7 @@ if (port === null) throw new Error('this file runs as a worker thread')
 workInBackground()
 const { temporaryDirectory, limits } = workerData as ThreadData
 const codec = await createChunkCodec()
+const merging = new FlistMerge({ temporaryDirectory, limits })
 const BATCH_ENTRIES = 1_000
 
 port.on('message', answer)
@@ -43,6 +45,8 @@ function unexpected(question: Question, error: unknown): unknown {
 
 function work(question: Question): Answers[Question['kind']] {
   if (question.kind === 'verify') return verify(question.chunks)
+  if (question.kind === 'merge-source') return merging.add(question.name, question.bytes)
+  if (question.kind === 'merge') return merging.run()
   return withReader(question.bytes, (reader): Answers[Question['kind']] => {
     switch (question.kind) {
       case 'survey':

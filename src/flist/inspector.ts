@@ -212,7 +212,12 @@ function ownCopy(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 }
 
 function buffersOf(question: Question): ArrayBuffer[] {
-  const arrays = question.kind === 'verify' ? question.chunks.map(({ stored }) => stored) : [question.bytes]
+  const arrays =
+    question.kind === 'verify'
+      ? question.chunks.map(({ stored }) => stored)
+      : 'bytes' in question
+        ? [question.bytes]
+        : []
   return [...new Set(arrays.map(({ buffer }) => buffer).filter((buffer) => buffer instanceof ArrayBuffer))]
 }
 

@@ -16,6 +16,8 @@ export interface FlistReaderOptions {
   /** An existing folder; what is put there is removed by `close`. */
   readonly temporaryDirectory: string
   readonly limits?: FlistLimits
+  /** Pages of the database kept in memory; for who has many open. */
+  readonly cacheKib?: number
 }
 
 /**
@@ -25,13 +27,19 @@ export interface FlistReaderOptions {
  */
 export class FlistReader {
   readonly problems = new FlistProblems()
+  readonly databaseBytes: number
   readonly #database: DatabaseReader
   readonly #limits: FlistLimits
 
   /** @throws {MalformedError | LimitError} */
-  constructor(bytes: Uint8Array, { temporaryDirectory, limits = FLIST_LIMITS }: FlistReaderOptions) {
+  constructor(
+    bytes: Uint8Array,
+    { temporaryDirectory, limits = FLIST_LIMITS, cacheKib }: FlistReaderOptions,
+  ) {
     this.#limits = limits
-    this.#database = new DatabaseReader(unpackFlist(bytes, limits), temporaryDirectory)
+    const database = unpackFlist(bytes, limits)
+    this.databaseBytes = database.length
+    this.#database = new DatabaseReader(database, temporaryDirectory, cacheKib)
   }
 
   close(): void {
@@ -41,6 +49,26 @@ export class FlistReader {
   /** In key order. @throws {MalformedError | LimitError} */
   metadata(): Array<[key: string, text: string]> {
     return this.#database.metadata()
+  }
+
+  /** The same as they are: text of strangers need not be UTF-8. */
+  metadataRows(): Array<[key: Uint8Array, text: Uint8Array]> {
+    return this.#database.metadataRows()
+  }
+
+  /** ACLs by their keys. */
+  acls(): AclTable {
+    return new AclTable(this.#database, this.problems)
+  }
+
+  /**
+   * The row of a directory alone, its names checked, of each name the first; `key` is what its parent calls it.
+   * @throws {MalformedError | LimitError}
+   */
+  directory(path: Uint8Array, key: string): Directory {
+    const visit = this.#visit(path, key)
+    const inodes = visit.directory.inodes.filter((inode) => this.#pathOf(visit, inode) !== undefined)
+    return { ...visit.directory, inodes }
   }
 
   /** The database with these metadata rows set or, where `null`, dropped; its other rows as they are. */
@@ -55,7 +83,7 @@ export class FlistReader {
    * @throws {MalformedError | LimitError}
    */
   *walk(): Generator<FlistEntry> {
-    const acls = new AclTable(this.#database, this.problems)
+    const acls = this.acls()
     const stack = [this.#visit(EMPTY, ROOT_KEY)]
     const root = stack[0]?.directory
     if (root !== undefined) yield directoryEntry(EMPTY, root, root.sizeBytes, acls)
@@ -88,7 +116,7 @@ export class FlistReader {
 
   /** The entry at `path`, found by its parent's row, as a mount finds it: without reading the rest. */
   find(path: Uint8Array): FlistEntry | undefined {
-    const acls = new AclTable(this.#database, this.problems)
+    const acls = this.acls()
     if (path.length === 0) {
       const { directory } = this.#visit(EMPTY, ROOT_KEY)
       return directoryEntry(EMPTY, directory, directory.sizeBytes, acls)

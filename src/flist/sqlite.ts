@@ -20,6 +20,9 @@ const METADATA = 'CREATE TABLE metadata (key VARCHAR(64) PRIMARY KEY, value TEXT
 const MAX_METADATA_BYTES = 16 * MIB
 const MAX_METADATA_ROWS = 10_000
 
+/** Pages that a reader keeps in memory. */
+const CACHE_KIB = 16_384
+
 type Row = Record<string, number | bigint | string | Uint8Array | null>
 
 /** A database in the making. Equal calls give equal bytes: nothing of the clock or the host gets in. */
@@ -112,18 +115,18 @@ export class DatabaseReader {
   #hasMetadata = false
 
   /** @throws {MalformedError} */
-  constructor(bytes: Uint8Array, temporaryDirectory: string) {
+  constructor(bytes: Uint8Array, temporaryDirectory: string, cacheKib = CACHE_KIB) {
     checkHeader(bytes)
     this.#folder = mkdtempSync(join(temporaryDirectory, 'flist-'))
     try {
-      this.#open(bytes)
+      this.#open(bytes, cacheKib)
     } catch (error) {
       this.close()
       throw error
     }
   }
 
-  #open(bytes: Uint8Array): void {
+  #open(bytes: Uint8Array, cacheKib: number): void {
     const path = join(this.#folder, 'flistdb.sqlite3')
     writeFileSync(path, bytes)
     reading(() => {
@@ -131,7 +134,7 @@ export class DatabaseReader {
       this.#database = database
       database.exec(
         'PRAGMA locking_mode=EXCLUSIVE; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0;' +
-          'PRAGMA query_only=ON; PRAGMA cache_size=-16384',
+          `PRAGMA query_only=ON; PRAGMA cache_size=-${cacheKib}`,
       )
       this.#hasMetadata = checkSchema(database.all('SELECT type, name, tbl_name, sql FROM sqlite_schema'))
       const [verdict] = database.all('PRAGMA integrity_check(1)') as Row[]
@@ -158,10 +161,11 @@ export class DatabaseReader {
 
   /** Text rows in key order; what is no UTF-8 becomes U+FFFD. @throws {LimitError} */
   metadata(): Array<[key: string, text: string]> {
-    return this.#metadataRows().map(([key, value]) => [toUtf8(key), toUtf8(value)])
+    return this.metadataRows().map(([key, value]) => [toUtf8(key), toUtf8(value)])
   }
 
-  #metadataRows(): Array<[key: Uint8Array, value: Uint8Array]> {
+  /** The same as they are. @throws {LimitError} */
+  metadataRows(): Array<[key: Uint8Array, value: Uint8Array]> {
     if (!this.#hasMetadata) return []
     const [size] = this.#query(
       'SELECT count(*) AS n, total(octet_length(key) + octet_length(value)) AS bytes FROM metadata',
@@ -183,7 +187,7 @@ export class DatabaseReader {
     const writer = new DatabaseWriter(this.#folder)
     try {
       this.#copyEntries(writer)
-      for (const [key, value] of this.#metadataRows())
+      for (const [key, value] of this.metadataRows())
         if (!changes.has(toUtf8(key))) writer.metadata(key, value)
       for (const [key, value] of changes) if (value !== null) writer.metadata(key, value)
       return writer.finish()

@@ -1,0 +1,230 @@
+import { LimitError, MalformedError } from '../errors.ts'
+import { CHUNK_ID_BYTES } from '../format/chunk.ts'
+import { decodeSpecial, directoryKey, encodeSpecial, ROOT_KEY } from '../format/flist-v1.ts'
+import type { Directory, Inode, InodeContent } from '../format/flist-v1.ts'
+import { asBuffer, EMPTY, toLatin1 } from '../util/bytes.ts'
+import type { AclTable } from './acl-table.ts'
+import { FlistBuilder } from './build.ts'
+import type { FlistCounts } from './entry.ts'
+import { joinPath } from './entry-name.ts'
+import type { FlistLimits } from './limits.ts'
+import { FlistReader } from './reader.ts'
+
+export interface MergedFlist {
+  readonly bytes: Uint8Array
+  readonly counts: FlistCounts
+  /** The ids of its chunks, 16 bytes each, each once, in order of first use. */
+  readonly chunkIds: Uint8Array<ArrayBuffer>
+}
+
+/** Databases of all sources together, in multiples of what one may have: they lie on the disk while they are merged. */
+const MAX_DATABASES = 4
+/** For each source; a directory is looked up once. */
+const CACHE_KIB = 1024
+
+/**
+ * Several flists as one (hub-api.md §8.3): of each path the first source that has it counts, with all attributes; only
+ * directories are looked through in every source. What a later source adds to a directory follows what is there,
+ * special files last (hub-departures 25). Metadata are the first source's, without `backend`: who merges has the
+ * chunks. Equal sources give equal bytes. Synchronous, for a worker; rows are read when their directory is reached,
+ * so what it takes in memory are the paths still to be visited and the ids of the chunks.
+ */
+export class FlistMerge {
+  readonly #options: { readonly temporaryDirectory: string; readonly limits: FlistLimits }
+  readonly #sources: Source[] = []
+  #databaseBytes = 0
+
+  constructor(options: { readonly temporaryDirectory: string; readonly limits: FlistLimits }) {
+    this.#options = options
+  }
+
+  /** The next source; errors about it say its name. @throws {MalformedError | LimitError} */
+  add(name: string, bytes: Uint8Array): undefined {
+    const reader = named(name, () => new FlistReader(bytes, { ...this.#options, cacheKib: CACHE_KIB }))
+    this.#sources.push({ name, reader, acls: reader.acls() })
+    this.#databaseBytes += reader.databaseBytes
+    const most = MAX_DATABASES * this.#options.limits.maxDatabaseBytes
+    if (this.#databaseBytes > most) throw new LimitError('databases of the flists to merge', most, 'bytes')
+  }
+
+  /** The flist of all sources, which are used up. @throws {MalformedError | LimitError} */
+  run(): MergedFlist {
+    const builder = new FlistBuilder(this.#options)
+    try {
+      const tree = new MergedTree(this.#sources, builder, this.#options.limits)
+      tree.run()
+      const [first] = this.#sources
+      if (first !== undefined) copyMetadata(first, builder)
+      return { ...builder.finish(), counts: tree.counts, chunkIds: tree.chunkIds() }
+    } finally {
+      builder.abort()
+      for (const { reader } of this.#sources.splice(0)) reader.close()
+    }
+  }
+}
+
+interface Source {
+  readonly name: string
+  readonly reader: FlistReader
+  readonly acls: AclTable
+}
+
+/** A directory of the result, and where it stands in those sources that have it, the first one first. */
+interface Folder {
+  readonly path: Uint8Array
+  readonly parent: Uint8Array
+  readonly depth: number
+  readonly parts: Part[]
+}
+
+interface Part {
+  readonly source: Source
+  readonly key: string
+}
+
+/** A name of the result: the inode of the first source that has it. */
+interface Merged {
+  readonly source: Source
+  readonly inode: Inode
+  /** Of a directory. */
+  readonly parts: Part[] | undefined
+}
+
+class MergedTree {
+  readonly #sources: readonly Source[]
+  readonly #builder: FlistBuilder
+  readonly #limits: FlistLimits
+  readonly #ids = new Set<string>()
+  readonly counts = { regular: 0, symlink: 0, directory: 0, special: 0, failure: 0, fullSize: 0 }
+
+  constructor(sources: readonly Source[], builder: FlistBuilder, limits: FlistLimits) {
+    this.#sources = sources
+    this.#builder = builder
+    this.#limits = limits
+  }
+
+  chunkIds(): Uint8Array<ArrayBuffer> {
+    const bytes = new Uint8Array(this.#ids.size * CHUNK_ID_BYTES)
+    const buffer = asBuffer(bytes)
+    let at = 0
+    for (const id of this.#ids) at += buffer.write(id, at, 'latin1')
+    return bytes
+  }
+
+  /** Depth first, a directory before what is in it. */
+  run(): void {
+    const parts = this.#sources.map((source) => ({ source, key: ROOT_KEY }))
+    const stack: Folder[] = [{ path: EMPTY, parent: EMPTY, depth: 0, parts }]
+    for (let folder = stack.pop(); folder !== undefined; folder = stack.pop()) {
+      stack.push(...this.#addFolder(folder).toReversed())
+    }
+  }
+
+  /** Answers the folders in it. */
+  #addFolder(folder: Folder): Folder[] {
+    const { path, parent, depth } = folder
+    if (depth > this.#limits.maxDepth) {
+      throw new LimitError('nesting of folders in a flist', this.#limits.maxDepth, 'levels')
+    }
+    const { first, entries } = mergeFolder(folder)
+    const folders: Folder[] = []
+    const inodes = entries.map(({ source, inode, parts }) => {
+      const { name } = inode
+      if (parts === undefined) return this.#leaf(source, inode, path)
+      const below = joinPath(path, Buffer.from(name)) // a view would keep its whole row in memory
+      folders.push({ path: below, parent: path, depth: depth + 1, parts })
+      this.counts.directory++
+      const content: InodeContent = { kind: 'directory', key: directoryKey(below) }
+      return { ...inode, content, aclKey: this.#acl(source, inode, path) }
+    })
+    const { source, directory } = first
+    this.#builder.addDirectory({
+      ...directory,
+      name: path.subarray(path.lastIndexOf(SLASH) + 1),
+      location: path,
+      parentKey: directoryKey(parent),
+      aclKey: this.#acl(source, directory, path),
+      inodes,
+    })
+    return folders
+  }
+
+  #leaf(source: Source, inode: Inode, folder: Uint8Array): Inode {
+    return {
+      ...inode,
+      aclKey: this.#acl(source, inode, folder),
+      content: this.#content(source, inode, folder),
+    }
+  }
+
+  #content({ acls }: Source, { content, aclKey, sizeBytes }: Inode, folder: Uint8Array): InodeContent {
+    switch (content.kind) {
+      case 'file':
+        this.counts.regular++
+        this.counts.fullSize += sizeBytes
+        for (const { id } of content.blocks) this.#ids.add(toLatin1(id))
+        return content
+      case 'special': {
+        this.counts.special++
+        const { typeBits } = acls.get(aclKey, folder)
+        if (typeBits === 0) return content
+        const { special, major, minor } = decodeSpecial(content, typeBits) // our ACLs have no type any more
+        return encodeSpecial(special, major, minor)
+      }
+      case 'link':
+        this.counts.symlink++
+        return content
+      case 'directory':
+        throw new Error('a directory is no leaf')
+    }
+  }
+
+  #acl({ acls }: Source, { aclKey }: Pick<Inode, 'aclKey'>, path: Uint8Array): string {
+    return this.#builder.addAcl(acls.get(aclKey, path))
+  }
+}
+
+const SLASH = 0x2f
+
+/** The first source's row, and what all of them have in that directory. */
+function mergeFolder({ path, parts }: Folder): {
+  first: { source: Source; directory: Directory }
+  entries: Merged[]
+} {
+  let first: { source: Source; directory: Directory } | undefined
+  const entries = new Map<string, Merged>()
+  for (const { source, key } of parts) {
+    const directory = named(source.name, () => source.reader.directory(path, key))
+    first ??= { source, directory }
+    for (const inode of directory.inodes) addInode(entries, source, inode)
+  }
+  if (first === undefined) throw new Error('a directory that no source has')
+  const all = [...entries.values()]
+  const isSpecial = ({ inode }: Merged) => inode.content.kind === 'special'
+  return { first, entries: [...all.filter((one) => !isSpecial(one)), ...all.filter(isSpecial)] }
+}
+
+function addInode(entries: Map<string, Merged>, source: Source, inode: Inode): void {
+  const { content } = inode
+  const part = content.kind === 'directory' ? { source, key: content.key } : undefined
+  const name = toLatin1(inode.name)
+  const known = entries.get(name)
+  if (known === undefined) entries.set(name, { source, inode, parts: part && [part] })
+  else if (part !== undefined) known.parts?.push(part)
+}
+
+function copyMetadata({ name, reader }: Source, builder: FlistBuilder): void {
+  for (const [key, text] of named(name, () => reader.metadataRows())) {
+    if (toLatin1(key) !== 'backend') builder.setMetadata(key, text)
+  }
+}
+
+/** What is wrong with a source, with its name. */
+function named<T>(name: string, read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    if (!(cause instanceof MalformedError)) throw cause
+    throw new MalformedError(cause.format, `${name}: ${cause.message}`, { cause })
+  }
+}
