@@ -7,6 +7,8 @@ import { fitOf, showPlatform, type Platform } from './platform.ts'
 export interface ImageConfig {
   /** Entrypoint and Cmd as one; `/bin/sh` when there is neither. */
   readonly argv: readonly [name: string, ...rest: string[]]
+  /** One word of Entrypoint, and no Cmd, not even an empty one. */
+  readonly isBareEntrypoint: boolean
   /** The last of each name. */
   readonly environment: ReadonlyMap<string, string>
   readonly workingDirectory: string
@@ -22,7 +24,8 @@ export function parseImageConfig(bytes: Uint8Array, wanted: Platform): ImageConf
   const value = parseObject(bytes, 'configuration')
   checkPlatform(value, wanted)
   const start = objectIn(value, 'config')
-  const [name = '/bin/sh', ...rest] = [...texts(start, 'Entrypoint'), ...texts(start, 'Cmd')]
+  const entrypoint = texts(start, 'Entrypoint')
+  const [name = '/bin/sh', ...rest] = [...entrypoint, ...texts(start, 'Cmd')]
   const directory = start['WorkingDir']
   const pairs = texts(start, 'Env').map((entry): [string, string] => {
     const at = entry.indexOf('=')
@@ -30,6 +33,7 @@ export function parseImageConfig(bytes: Uint8Array, wanted: Platform): ImageConf
   })
   return {
     argv: [name, ...rest],
+    isBareEntrypoint: entrypoint.length === 1 && (start['Cmd'] ?? null) === null,
     environment: new Map(pairs.filter(([key]) => key !== '')),
     workingDirectory: typeof directory === 'string' && directory !== '' ? checked(directory) : '/',
     layerDigests: texts(objectIn(value, 'rootfs'), 'diff_ids'),

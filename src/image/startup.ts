@@ -2,17 +2,23 @@ import { encodeTarHeader, TAR_END, tarPadding } from '../format/tar.ts'
 import { concat, fromUtf8 } from '../util/bytes.ts'
 import type { ImageConfig } from './config.ts'
 
-type Start = Pick<ImageConfig, 'argv' | 'environment' | 'workingDirectory'>
+type Start = Pick<ImageConfig, 'argv' | 'isBareEntrypoint' | 'environment' | 'workingDirectory'>
 
 /** `/.startup.toml`, which Zero-OS starts a container by; its shape is the original's (hub-api.md §8.4). */
-export function startupToml({ argv: [name, ...rest], environment, workingDirectory }: Start): string {
+export function startupToml(start: Start): string {
+  const { argv, isBareEntrypoint, environment, workingDirectory } = start
+  const [name, ...rest] = argv
+  const args = isBareEntrypoint ? NO_ARGUMENTS : `args = [${rest.map(text).join(', ')}]`
   const variables = [...environment].map(([key, value]) => `${keyText(key)} = ${text(value)}\n`).join('')
   return (
     `[startup]\n\n[startup.entry]\nname = "core.system"\n\n` +
-    `[startup.entry.args]\nname = ${text(name)}\nargs = [${rest.map(text).join(', ')}]\ndir = ${text(workingDirectory)}\n\n` +
+    `[startup.entry.args]\nname = ${text(name)}\n${args}\ndir = ${text(workingDirectory)}\n\n` +
     `[startup.entry.args.env]\n${variables}`
   )
 }
+
+/** What the original's TOML writer makes of a Cmd that is null: a comment, and no key. */
+const NO_ARGUMENTS = '#args = null  # To use: uncomment and replace null with value'
 
 /** That file as the uppermost layer. The same image gives the same bytes. */
 export function startupLayer(start: Start): Uint8Array {

@@ -28,7 +28,7 @@ const CONFIGS: Readonly<Record<string, object>> = {
   },
   'library/multi:1': { Entrypoint: ['/bin/sh', '-c'], Cmd: ['echo hi'] },
   'library/noentry:1': {},
-  'library/entrynocmd:1': { Entrypoint: ['/bin/sh'], Cmd: null },
+  'library/entrynocmd:1': { Entrypoint: ['/bin/ash'], Cmd: null },
 }
 
 /** Pushes them; `err500` and `streamerr` fail as the recorded engine did, anything else is not there. */

@@ -41,7 +41,11 @@ describe('/.startup.toml', () => {
       tomlOf({ Entrypoint: ['/init', '-v'], Cmd: ['run'] }),
       /name = "\/init"\nargs = \["-v", "run"\]\n/,
     )
-    assert.match(tomlOf({ Entrypoint: ['/init'], Cmd: null }), /name = "\/init"\nargs = \[\]\n/)
+    assert.match(tomlOf({ Entrypoint: ['/init'], Cmd: [] }), /name = "\/init"\nargs = \[\]\n/)
+    assert.match(tomlOf({ Entrypoint: ['/init', 'x'] }), /name = "\/init"\nargs = \["x"\]\n/)
+    const bare = /name = "\/init"\n#args = null {2}# To use: uncomment and replace null with value\ndir/
+    for (const config of [{ Entrypoint: ['/init'], Cmd: null }, { Entrypoint: ['/init'] }])
+      assert.match(tomlOf(config), bare)
     assert.match(tomlOf({ Entrypoint: null, Cmd: null, Env: null }), /name = "\/bin\/sh"\nargs = \[\]\n/)
   })
 
