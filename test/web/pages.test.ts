@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { launchBrowser, NO_BROWSER, openPage, type WatchedPage } from '../doubles/chromium.ts'
+import { TestRegistry } from '../doubles/registry.ts'
 import { noise, tarGzOf, type Member } from '../integration/archives.ts'
 import { startNode, type NodeProcess } from '../integration/node-process.ts'
 
@@ -47,10 +48,15 @@ describe('the pages in a browser', { skip: NO_BROWSER }, () => {
   let browser: Browser
   let open: NodeProcess
   let closed: NodeProcess
+  let registry: TestRegistry
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'zhub-pages-'))
+    registry = await TestRegistry.start()
+    const layers = [await tarGzOf([{ name: 'bin/web', content: 'web' }])]
+    registry.push('acme/web:latest', { layers, config: { Cmd: ['/bin/web'] } })
+    const registries = { ZHUB_REGISTRIES: `docker.io=${registry.url}+private` }
     const started = [
-      startNode(join(folder, 'open'), { ZHUB_AUTH: 'off' }),
+      startNode(join(folder, 'open'), { ZHUB_AUTH: 'off', ...registries }),
       startNode(join(folder, 'closed')),
     ] as const
     ;[open, closed] = await Promise.all(started)
@@ -59,7 +65,7 @@ describe('the pages in a browser', { skip: NO_BROWSER }, () => {
   })
   after(async () => {
     await browser.close()
-    await Promise.all([open.stop(), closed.stop()])
+    await Promise.all([open.stop(), closed.stop(), registry.stop()])
     await rm(folder, { recursive: true, force: true })
   })
 
@@ -214,12 +220,20 @@ describe('the pages in a browser', { skip: NO_BROWSER }, () => {
     assert.deepEqual(page.complaints, [])
   })
 
-  it('follow the conversion of an image to its end', async (t) => {
+  it('follow the conversion of an image to its end, good or bad', async (t) => {
     const page = await visit(t, '/docker-convert')
-    await page.getByLabel('Image').fill('127.0.0.1:1/nothing')
-    await page.getByRole('button', { name: 'Convert' }).click()
-    await page.getByRole('alert').waitFor()
-    assert.match(await page.getByRole('alert').innerText(), /not one that this hub fetches from/)
+    const convert = async (image: string) => {
+      await page.getByLabel('Image').fill(image)
+      await page.getByRole('button', { name: 'Convert' }).click()
+    }
+    await convert('127.0.0.1:1/nothing')
+    await page.getByText('is not one that this hub fetches from').waitFor()
+    await convert('nothing')
+    await page.getByText('docker image not found').waitFor()
+    assert.equal(await page.getByRole('alert').count(), 1)
+    await convert('acme/web')
+    await page.getByRole('link', { name: 'Administrator/acme-web-latest.flist' }).click()
+    assert.match(await page.locator('#contents').innerText(), /\.startup\.toml/)
     assert.deepEqual(page.complaints, [])
   })
 
