@@ -99,6 +99,38 @@ describe('configuration', () => {
     assert.throws(() => loadConfig({ ZHUB_JWT_KEYS: '/nowhere.pem' }), refused(/jwt-keys: cannot read/))
   })
 
+  it('says where images may come from, and whose credentials are for where', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'zhub-config-'))
+    t.after(() => rm(folder, { recursive: true }))
+    const file = join(folder, 'config.json')
+    const auth = Buffer.from('me:of-file').toString('base64')
+    await writeFile(file, JSON.stringify({ auths: { 'ghcr.io': { auth }, 'quay.io': { auth } } }))
+    const { registries, credentials, platform } = loadConfig({
+      ZHUB_REGISTRIES: 'lan:5000=http://lan:5000+private, ghcr.io',
+      ZHUB_REGISTRY_CONFIG: file,
+      ZHUB_REGISTRY_AUTH: 'quay.io=me:of-setting',
+      ZHUB_PLATFORM: 'linux/arm64',
+    }).images
+    assert.equal(registries.find('lan:5000').endpoint.origin, 'http://lan:5000')
+    assert.throws(() => registries.find('docker.io'))
+    assert.deepEqual(
+      ['ghcr.io', 'quay.io'].map((name) => credentials.get(name)?.password),
+      ['of-file', 'of-setting'],
+    )
+    assert.deepEqual({ ...platform }, { os: 'linux', architecture: 'arm64', variant: undefined })
+    assert.throws(() => loadConfig({ ZHUB_REGISTRIES: '' }).images.registries.find('docker.io'))
+    assert.throws(() => loadConfig({ ZHUB_REGISTRIES: 'a=b=c' }), refused(/^registries: /))
+    assert.throws(
+      () => loadConfig({ ZHUB_REGISTRY_AUTH: 'secret' }),
+      refused(/^registry-auth: entry 1 is not/),
+    )
+    assert.throws(
+      () => loadConfig({ ZHUB_REGISTRY_CONFIG: join(folder, 'none') }),
+      refused(/^registry-config: /),
+    )
+    assert.throws(() => loadConfig({ ZHUB_PLATFORM: 'amd64' }), refused(/^platform: /))
+  })
+
   it('lets tokens live for ever only under a seed of the operator', () => {
     assert.equal(loadConfig({}).tokenTtlMs, 30 * 86_400_000)
     assert.equal(loadConfig({ ZHUB_3BOT_SEED: '11'.repeat(32) }).tokenTtlMs, 0)

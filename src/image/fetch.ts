@@ -125,7 +125,8 @@ export class Fetcher {
   #checkAddress(url: URL, address: string): void {
     const kind = kindOfAddress(address)
     if (kind === 'public' || (kind === 'private' && this.#registries.mayBePrivate(url))) return
-    throw new ForbiddenError(`${url.host} is at ${address}, which is no public address: refused`)
+    // Which one it is stays with us: names of an inner network are not for everybody to look up.
+    throw new ForbiddenError(`${url.host} is at no public address: refused`)
   }
 
   /** One address that is not allowed refuses the name. */

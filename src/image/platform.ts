@@ -12,7 +12,9 @@ export function parsePlatform(text: string): Platform {
   const match = /^([a-z0-9]{1,32})\/([a-z0-9]{1,32})(?:\/([a-z0-9.]{1,32}))?$/.exec(text)
   const [, os, architecture, variant] = match ?? []
   if (os === undefined || architecture === undefined)
-    throw new InvalidInputError(`not a platform like linux/amd64: ${JSON.stringify(text.slice(0, 100))}`)
+    throw new InvalidInputError(
+      `platform: expected one like linux/amd64, got ${JSON.stringify(text.slice(0, 100))}`,
+    )
   return { os, architecture, variant }
 }
 

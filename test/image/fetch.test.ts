@@ -82,7 +82,7 @@ describe('a URL', () => {
     for (const host of hosts)
       await assert.rejects(
         get(`https://${host}:${port}/`, ['*']),
-        { code: 'HUB_FORBIDDEN', message: /is no public address/ },
+        { code: 'HUB_FORBIDDEN', message: /is at no public address/ },
         host,
       )
     assert.deepEqual(other.requests, [])
