@@ -8,6 +8,7 @@ import { dataFolder, prepareDataFolder, type DataFolder } from './data-folder.ts
 import { HubError, UnavailableError } from './errors.ts'
 import { Ingest } from './flist/ingest.ts'
 import { FlistInspector } from './flist/inspector.ts'
+import { FlistMerger } from './flist/merger.ts'
 import { FLIST_LIMITS } from './flist/limits.ts'
 import { createChunkCodec, type ChunkCodec } from './format/chunk-codec.ts'
 import type { HttpDeps, SiteOptions } from './http/deps.ts'
@@ -69,7 +70,7 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
   const kept = await openKept(parts, config, http, options)
   const { database, flists, repositories, identity, tokens, admin, folder, leases, controlSocket } = kept
   const { chunks } = database
-  const { inspector, ingest, codec } = await openWorkers(parts, config, kept)
+  const { inspector, merger, ingest, codec } = await openWorkers(parts, config, kept)
   const { resp, jobs } = await openTraffic(parts, config, { ...kept, codec }, options)
 
   const site = siteOptions(config, options, options.isPublic ? resp.addresses : config.resp, httpAddresses)
@@ -81,6 +82,7 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
     space: database.space,
     leases,
     inspector,
+    merger,
     codec,
     isMember: ({ host, port }) => host === site.publicChunks?.host && port === site.publicChunks.port,
     ingest: async (archive, run) => {
@@ -164,13 +166,18 @@ type Kept = Awaited<ReturnType<typeof openKept>>
 /** The threads that read and write flists. */
 async function openWorkers(parts: Parts, { limits }: Config, { folder, database: { rows, chunks } }: Kept) {
   const temporaryDirectory = folder.temporary
+  const flists = {
+    temporaryDirectory,
+    limits: { ...FLIST_LIMITS, maxFileBytes: limits.maxFlistBytes },
+  }
   const inspector = await parts.open(
     'inspector',
-    () =>
-      new FlistInspector({
-        temporaryDirectory,
-        limits: { ...FLIST_LIMITS, maxFileBytes: limits.maxFlistBytes },
-      }),
+    () => new FlistInspector(flists),
+    (opened) => opened.stop(),
+  )
+  const merger = await parts.open(
+    'merger',
+    () => new FlistMerger(flists),
     (opened) => opened.stop(),
   )
   const ingest = await parts.open(
@@ -179,7 +186,7 @@ async function openWorkers(parts: Parts, { limits }: Config, { folder, database:
     (opened) => opened.stop(),
   )
   await ingest.start()
-  return { inspector, ingest, codec: await createChunkCodec() }
+  return { inspector, merger, ingest, codec: await createChunkCodec() }
 }
 
 function ingestOptions({

@@ -8,6 +8,7 @@ import { gc } from './gc.ts'
 import { info } from './info.ts'
 import { forgetLogin, listLogins } from './login.ts'
 import { ls } from './ls.ts'
+import { merge } from './merge.ts'
 import { put } from './put.ts'
 import { restore } from './restore.ts'
 import { rm } from './rm.ts'
@@ -29,6 +30,7 @@ export const COMMANDS: readonly Command[] = [
   serve,
   put,
   docker,
+  merge,
   extract,
   cat,
   ls,

@@ -2,7 +2,7 @@
 import type { ChunkCodec } from '../format/chunk-codec.ts'
 import type { ChunkAddress } from '../flist/metadata.ts'
 import type { FlistInspector } from '../flist/inspector.ts'
-import type { ImageSource, Ingest, IngestLayers } from './flist-ports.ts'
+import type { ImageSource, Ingest, IngestLayers, Merger } from './flist-ports.ts'
 import type { Repositories } from '../repo/entry.ts'
 import type { ThreeBotLogin } from '../repo/three-bot-login.ts'
 import type { Tokens } from '../repo/tokens.ts'
@@ -71,6 +71,7 @@ export interface HttpDeps {
   readonly ingest: Ingest
   readonly ingestLayers: IngestLayers
   readonly images: ImageSource
+  readonly merger: Merger
   readonly tokens: TokenBook
   readonly jwts: JwtBook
   /** Absent where no login server is set. */

@@ -1,6 +1,7 @@
 /** What http needs of the ingest, and of where images come from, as narrow as it uses them. */
 import type { Images } from '../image/images.ts'
 import type { FlistCounts } from '../flist/entry.ts'
+import type { FlistMerger } from '../flist/merger.ts'
 import type { Lease, NewFlist } from '../store/flist-store.ts'
 import type { AbortOptions } from '../util/units.ts'
 
@@ -23,3 +24,5 @@ export type IngestLayers = (
 ) => Promise<{ readonly flist: NewFlist; readonly counts: FlistCounts }>
 
 export type ImageSource = Pick<Images, 'pull' | 'openArchive'>
+
+export type Merger = Pick<FlistMerger, 'merge'>

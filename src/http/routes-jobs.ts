@@ -7,8 +7,9 @@ import { bytesAnswer, streamAnswer, styleB, type Answer } from './answer.ts'
 import { readAll } from './body.ts'
 import type { Call, Route } from './call.ts'
 import { convertWithEvents } from './docker-events.ts'
-import { answerOf, Refusal } from './errors.ts'
+import { Refusal } from './errors.ts'
 import { countsView } from './flist-views.ts'
+import { problemOf, wordsOf } from './form-problem.ts'
 import type { JobEvent } from './jobs.ts'
 import { NOT_KEPT, pageAnswer } from './page-answer.ts'
 import { checkFields } from './pull-image.ts'
@@ -125,18 +126,4 @@ async function convert(site: Site, call: Call): Promise<Answer> {
   } catch (error) {
     return show({ image, problem: problemOf(error) })
   }
-}
-
-/** What a form's page says of it. @throws what is no error of the sender. */
-function problemOf(error: unknown): string {
-  if (error instanceof Refusal) return wordsOf(error)
-  if (error instanceof HubError) return error.message
-  throw error
-}
-
-/** The message of an envelope. */
-function wordsOf(refusal: Refusal): string {
-  const { body } = answerOf(refusal)
-  const { message } = JSON.parse(Buffer.isBuffer(body) ? toUtf8(body) : '{}') as { message?: unknown }
-  return String(message)
 }

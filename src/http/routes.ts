@@ -14,6 +14,7 @@ import { flistRoutes } from './routes-flist.ts'
 import { infoRoutes } from './routes-info.ts'
 import { jobRoutes } from './routes-jobs.ts'
 import { listRoutes } from './routes-lists.ts'
+import { mergeRoutes } from './routes-merge.ts'
 import { meRoutes } from './routes-me.ts'
 import { nodeRoutes } from './routes-node.ts'
 import { uploadRoutes } from './routes-upload.ts'
@@ -32,6 +33,7 @@ export function routesOf(site: Site, metrics: HttpMetrics): Route[] {
     ...uploadRoutes(uploads),
     ...jobRoutes(site, uploads),
     ...dockerRoutes(site),
+    ...mergeRoutes(site),
     ...downloadRoutes(site),
     ...nodeRoutes(site, metrics),
     ...historyRoutes(site),

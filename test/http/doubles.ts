@@ -3,6 +3,8 @@ import { createHash, randomBytes } from 'node:crypto'
 import { formatBackend, type ChunkAddress } from '../../src/flist/metadata.ts'
 import type { SurveyAnswer } from '../../src/flist/inspector-protocol.ts'
 import type { FlistInspector } from '../../src/flist/inspector.ts'
+import type { MergedFlist } from '../../src/flist/merge.ts'
+import type { FlistToMerge } from '../../src/flist/merger.ts'
 import type { Ingest } from '../../src/http/flist-ports.ts'
 import { countsView } from '../../src/http/flist-views.ts'
 import { pythonJson } from '../../src/http/python.ts'
@@ -137,6 +139,21 @@ export class FakeInspector {
   async *entries(): AsyncGenerator<never> {}
 }
 
+/** The content of all sources, one behind the other, and the metadata of the first. */
+export class FakeMerger {
+  async merge(sources: AsyncIterable<FlistToMerge>): Promise<MergedFlist> {
+    let first: FakeFlist | undefined
+    const content: Array<{ size: number; path: string }> = []
+    for await (const { bytes } of sources) {
+      const flist = await parse(bytes)
+      first ??= flist
+      content.push(...(flist.content ?? []))
+    }
+    const bytes = Buffer.from(JSON.stringify({ fake: true, metadata: first?.metadata, content }))
+    return { bytes, counts: NO_COUNTS, chunkIds: new Uint8Array() }
+  }
+}
+
 interface FakeFlist {
   readonly fake: true
   readonly metadata?: Record<string, string>
@@ -254,6 +271,7 @@ export function fakeNode(): FakeNode {
     repositories: new FakeRepositories(),
     flists: new FakeFlists(),
     inspector: new FakeInspector() as FakeInspector & FlistInspector,
+    merger: new FakeMerger(),
     codec: {} as ChunkCodec,
     isMember: () => false,
     chunks: chunks as ChunkStore,
