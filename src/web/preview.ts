@@ -43,8 +43,8 @@ export interface Preview {
   readonly name: string
   /** Where clients fetch it. */
   readonly url: string
-  readonly md5: string
-  readonly sizeBytes: number
+  /** What clients get; absent where a link leads nowhere. */
+  readonly served?: { readonly md5: string; readonly sizeBytes: number } | undefined
   /** Unix seconds. */
   readonly updatedS: number
   /** Where a link leads, as a path of ours. */
@@ -79,7 +79,7 @@ export function previewPage(preview: Preview): string {
     body: html`<p class="trail"><a href="${pathOf(repository)}">${name(repository)}</a> /</p>
       <h1>${name(preview.name)}</h1>
       ${preview.conflicts > 0 && conflictNote(preview)} ${facts(preview)} ${problemBox(preview.problem)}
-      ${mountHelp(preview)}
+      ${preview.served !== undefined && mountHelp(preview)}
       ${
         content?.readme !== undefined &&
         html`<section>
@@ -99,22 +99,26 @@ function conflictNote({ conflicts }: Preview): Html {
 }
 
 function facts(preview: Preview): Html {
-  const { linkTarget, chunks } = preview
+  const { served, linkTarget, chunks } = preview
   const link =
     linkTarget &&
     html`<dt>Leads to</dt>
       <dd>${name(linkTarget.join('/'))}</dd>`
+  const digest =
+    served &&
+    html`<dt>MD5</dt>
+      <dd>${copyable(served.md5)}</dd>`
+  const size =
+    served &&
+    html`<dt>Size</dt>
+      <dd>
+        ${sizeText(served.sizeBytes)}
+        <a class="button" href="${pathOf(preview.repository, preview.name)}" download>Download</a>
+      </dd>`
   return html`<dl class="facts">
     <dt>URL</dt>
     <dd>${copyable(preview.url)}</dd>
-    <dt>MD5</dt>
-    <dd>${copyable(preview.md5)}</dd>
-    ${link}
-    <dt>Size</dt>
-    <dd>
-      ${sizeText(preview.sizeBytes)}
-      <a class="button" href="${pathOf(preview.repository, preview.name)}" download>Download</a>
-    </dd>
+    ${digest} ${link} ${size}
     <dt>Updated</dt>
     <dd>${time(preview.updatedS)} UTC</dd>
     ${

@@ -6,8 +6,7 @@ const NOTHING: Preview = {
   repository: 'alice',
   name: 'a.flist',
   url: 'http://hub.example.test/alice/a.flist',
-  md5: 'f'.repeat(32),
-  sizeBytes: 1,
+  served: { md5: 'f'.repeat(32), sizeBytes: 1 },
   updatedS: 0,
   conflicts: 0,
 }
