@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import { MIB } from '../../src/util/units.ts'
 import { launchBrowser, NO_BROWSER, openPage, type WatchedPage } from '../doubles/chromium.ts'
 import { TestRegistry } from '../doubles/registry.ts'
 import { noise, tarGzOf, type Member } from '../integration/archives.ts'
@@ -14,6 +15,7 @@ const EVIL = '<script>window.pwned=1</script><img src=x onerror="window.pwned=1"
 const EVIL_REPOSITORY = '<svg onload=window.pwned=1>'
 const EVIL_FLIST = '"><img src=x onerror=window.pwned=1>.flist'
 const MANY = 450
+const GZIP = 'application/gzip'
 
 async function archive(): Promise<Buffer> {
   const many = Array.from({ length: MANY }, (_, at): Member => {
@@ -149,30 +151,10 @@ describe('the pages in a browser', { skip: NO_BROWSER }, () => {
     assert.deepEqual(page.complaints, ['policy: script-src-elem', 'a script of others ran'])
   })
 
-  it('take an archive in, with progress, and show what it became', async (t) => {
+  it('take an archive in, tell how much of it is through, and show what it became', async (t) => {
     const page = await visit(t, '/upload')
-    await page.evaluate(`
-      window.told = []
-      const status = document.querySelector('[role=status]')
-      new MutationObserver(() => told.push(status.textContent)).observe(status, { childList: true, subtree: true })
-    `)
-    const buffer = await tarGzOf([{ name: 'noise', content: noise(6 * 1024 * 1024, 1) }])
-    await page
-      .getByLabel('Archive')
-      .setInputFiles({ name: 'noise.tar.gz', mimeType: 'application/gzip', buffer })
-    await page.getByRole('button', { name: 'Upload' }).click()
-    await page.getByRole('link', { name: 'Administrator/noise.flist' }).click()
-    assert.equal(await heading(page), 'noise.flist')
-    await page.goBack()
-    assert.deepEqual(page.complaints, [])
-  })
-
-  it('tell how much of an archive is through', async (t) => {
-    const page = await visit(t, '/upload')
-    const buffer = await tarGzOf([{ name: 'noise', content: noise(6 * 1024 * 1024, 2) }])
-    await page
-      .getByLabel('Archive')
-      .setInputFiles({ name: 'told.tar.gz', mimeType: 'application/gzip', buffer })
+    const buffer = await tarGzOf([{ name: 'noise', content: noise(4 * MIB, 1) }])
+    await page.getByLabel('Archive').setInputFiles({ name: 'noise.tar.gz', mimeType: GZIP, buffer })
     await page.evaluate(`
       window.told = []
       const status = document.querySelector('[role=status]')
@@ -187,13 +169,15 @@ describe('the pages in a browser', { skip: NO_BROWSER }, () => {
       told.some((text) => /^Upload(?:ing: \d+ %|ed)/.test(text)),
       told.join('; '),
     )
+    await page.getByRole('link', { name: 'Administrator/noise.flist' }).click()
+    assert.equal(await heading(page), 'noise.flist')
     assert.deepEqual(page.complaints, [])
   })
 
   it('say in words what is wrong with an upload', async (t) => {
     const page = await visit(t, '/upload')
     const send = async (name: string) => {
-      const file = { name, mimeType: 'application/gzip', buffer: Buffer.from('no archive') }
+      const file = { name, mimeType: GZIP, buffer: Buffer.from('no archive') }
       await page.getByLabel('Archive').setInputFiles(file)
       await page.getByRole('button', { name: 'Upload' }).click()
     }
@@ -217,6 +201,23 @@ describe('the pages in a browser', { skip: NO_BROWSER }, () => {
     await send('again.flist', Buffer.from(bytes))
     await page.getByRole('link', { name: 'Administrator/again.flist' }).click()
     assert.equal(await heading(page), 'again.flist')
+    assert.deepEqual(page.complaints, [])
+  })
+
+  it('merge flists, and say what is missing', async (t) => {
+    const page = await visit(t, '/Administrator/debian.md')
+    await page.getByRole('link', { name: 'merge it with others' }).click()
+    assert.equal(await page.getByLabel('Source').first().inputValue(), 'Administrator/debian.flist')
+    await page.getByRole('button', { name: 'Add a source' }).click()
+    await page.getByLabel('Source').nth(2).fill('Administrator/absent')
+    await page.getByLabel('Name of the new flist').fill('merged')
+    await page.getByRole('button', { name: 'Merge' }).click()
+    await page.getByText('Administrator/absent.flist does not exists').waitFor()
+    assert.equal(await page.getByLabel('Source').count(), 2, 'the sources that were given are not kept')
+    await page.getByLabel('Source').nth(1).fill('')
+    await page.getByRole('button', { name: 'Merge' }).click()
+    await page.getByRole('link', { name: 'Administrator/merged.flist' }).click()
+    assert.equal(await heading(page), 'merged.flist')
     assert.deepEqual(page.complaints, [])
   })
 
@@ -248,9 +249,7 @@ describe('the pages in a browser', { skip: NO_BROWSER }, () => {
     await page.getByRole('link', { name: 'Administrator' }).waitFor()
     await page.getByRole('link', { name: 'Upload', exact: true }).click()
     const buffer = await tarGzOf([{ name: 'a', content: 'a' }])
-    await page
-      .getByLabel('Archive')
-      .setInputFiles({ name: 'mine.tar.gz', mimeType: 'application/gzip', buffer })
+    await page.getByLabel('Archive').setInputFiles({ name: 'mine.tar.gz', mimeType: GZIP, buffer })
     await page.getByRole('button', { name: 'Upload' }).click()
     await page.getByRole('link', { name: 'Administrator/mine.flist' }).waitFor()
     await page.getByRole('link', { name: 'Sign out' }).click()
