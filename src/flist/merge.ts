@@ -1,14 +1,14 @@
 import { LimitError, MalformedError } from '../errors.ts'
-import { CHUNK_ID_BYTES } from '../format/chunk.ts'
 import { decodeSpecial, directoryKey, encodeSpecial, ROOT_KEY } from '../format/flist-v1.ts'
 import type { Directory, Inode, InodeContent } from '../format/flist-v1.ts'
-import { asBuffer, EMPTY, toLatin1 } from '../util/bytes.ts'
+import { EMPTY, toLatin1 } from '../util/bytes.ts'
 import type { AclTable } from './acl-table.ts'
 import { FlistBuilder } from './build.ts'
 import type { FlistCounts } from './entry.ts'
 import { joinPath } from './entry-name.ts'
 import type { FlistLimits } from './limits.ts'
 import { FlistReader } from './reader.ts'
+import { joined } from './survey.ts'
 
 export interface MergedFlist {
   readonly bytes: Uint8Array
@@ -41,7 +41,7 @@ export class FlistMerge {
   /** The next source; errors about it say its name. @throws {MalformedError | LimitError} */
   add(name: string, bytes: Uint8Array): undefined {
     const reader = named(name, () => new FlistReader(bytes, { ...this.#options, cacheKib: CACHE_KIB }))
-    this.#sources.push({ name, reader, acls: reader.acls() })
+    this.#sources.push({ name, reader, acls: reader.acls(), aclKeys: new Map() })
     this.#databaseBytes += reader.databaseBytes
     const most = MAX_DATABASES * this.#options.limits.maxDatabaseBytes
     if (this.#databaseBytes > most) throw new LimitError('databases of the flists to merge', most, 'bytes')
@@ -67,6 +67,8 @@ interface Source {
   readonly name: string
   readonly reader: FlistReader
   readonly acls: AclTable
+  /** By its key of an ACL, that of the result. */
+  readonly aclKeys: Map<string, string>
 }
 
 /** A directory of the result, and where it stands in those sources that have it, the first one first. */
@@ -104,11 +106,7 @@ class MergedTree {
   }
 
   chunkIds(): Uint8Array<ArrayBuffer> {
-    const bytes = new Uint8Array(this.#ids.size * CHUNK_ID_BYTES)
-    const buffer = asBuffer(bytes)
-    let at = 0
-    for (const id of this.#ids) at += buffer.write(id, at, 'latin1')
-    return bytes
+    return joined(this.#ids)
   }
 
   /** Depth first, a directory before what is in it. */
@@ -179,8 +177,10 @@ class MergedTree {
     }
   }
 
-  #acl({ acls }: Source, { aclKey }: Pick<Inode, 'aclKey'>, path: Uint8Array): string {
-    return this.#builder.addAcl(acls.get(aclKey, path))
+  #acl({ acls, aclKeys }: Source, { aclKey }: Pick<Inode, 'aclKey'>, path: Uint8Array): string {
+    let key = aclKeys.get(aclKey)
+    if (key === undefined) aclKeys.set(aclKey, (key = this.#builder.addAcl(acls.get(aclKey, path))))
+    return key
   }
 }
 
