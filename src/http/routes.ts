@@ -8,14 +8,18 @@ import { conflictRoutes } from './routes-conflicts.ts'
 import { historyRoutes } from './routes-history.ts'
 import { dockerRoutes } from './routes-docker.ts'
 import { operatorRoutes } from './routes-operator.ts'
+import { tagRoutes } from './routes-tags.ts'
 import { tokenRoutes } from './routes-tokens.ts'
 import { downloadRoutes } from './routes-downloads.ts'
 import { flistRoutes } from './routes-flist.ts'
 import { infoRoutes } from './routes-info.ts'
 import { jobRoutes } from './routes-jobs.ts'
+import { crosstagRoutes } from './routes-crosstags.ts'
+import { linkRoutes } from './routes-links.ts'
 import { listRoutes } from './routes-lists.ts'
 import { mergeRoutes } from './routes-merge.ts'
 import { meRoutes } from './routes-me.ts'
+import { moveRoutes } from './routes-moves.ts'
 import { nodeRoutes } from './routes-node.ts'
 import { uploadRoutes } from './routes-upload.ts'
 import { pageRoutes } from './routes-pages.ts'
@@ -30,6 +34,10 @@ export function routesOf(site: Site, metrics: HttpMetrics): Route[] {
     ...listRoutes(site),
     ...flistRoutes(site),
     ...meRoutes(site),
+    ...linkRoutes(site),
+    ...crosstagRoutes(site),
+    ...tagRoutes(site),
+    ...moveRoutes(site),
     ...uploadRoutes(uploads),
     ...jobRoutes(site, uploads),
     ...dockerRoutes(site),

@@ -1,4 +1,5 @@
 /** A node without disks or workers: repositories, flists, chunks and readers in memory, each as simple as its port allows. */
+import type { Descriptor } from '../../src/format/descriptor.ts'
 import { createHash, randomBytes } from 'node:crypto'
 import { formatBackend, type ChunkAddress } from '../../src/flist/metadata.ts'
 import type { SurveyAnswer } from '../../src/flist/inspector-protocol.ts'
@@ -175,8 +176,11 @@ export class FakeFlists implements FlistStore {
     this.#flists.set(toHex(id), flist.bytes)
     return Promise.resolve(id)
   }
-  descriptor(): undefined {
-    return undefined
+  descriptor(id: Uint8Array): Descriptor | undefined {
+    const bytes = this.#flists.get(toHex(id))
+    if (bytes === undefined) return undefined
+    const nothing = { parts: [], chunks: [], nChunks: 0, bytes: 0, files: 0 }
+    return { v: 1, fmt: 'zflist', size: bytes.length, sha256: id, md5: new Uint8Array(16), ...nothing }
   }
   read(id: Uint8Array): Promise<Uint8Array | undefined> {
     return Promise.resolve(this.#flists.get(toHex(id)))
@@ -185,7 +189,8 @@ export class FakeFlists implements FlistStore {
     return Promise.resolve([])
   }
   async *ids(): AsyncGenerator<Uint8Array> {}
-  delete(): Promise<void> {
+  delete(id: Uint8Array): Promise<void> {
+    this.#flists.delete(toHex(id))
     return Promise.resolve()
   }
 }
