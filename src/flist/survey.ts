@@ -58,7 +58,7 @@ function record({ id, key }: BlockRef, index: number, sizeBytes: number): string
 }
 
 /** Strings of one length, as bytes. */
-export function joined(parts: ReadonlySet<string>): Uint8Array<ArrayBuffer> {
+function joined(parts: ReadonlySet<string>): Uint8Array<ArrayBuffer> {
   const [first = ''] = parts
   const bytes = new Uint8Array(parts.size * first.length)
   const buffer = asBuffer(bytes)
