@@ -7,11 +7,15 @@ import { fsck } from './fsck.ts'
 import { gc } from './gc.ts'
 import { info } from './info.ts'
 import { forgetLogin, listLogins } from './login.ts'
+import { ln } from './ln.ts'
 import { ls } from './ls.ts'
 import { merge } from './merge.ts'
+import { mv } from './mv.ts'
+import { promote } from './promote.ts'
 import { put } from './put.ts'
 import { restore } from './restore.ts'
 import { rm } from './rm.ts'
+import { crosstag, tag, untag } from './tag.ts'
 import { createToken, listTokens, revokeToken } from './token.ts'
 import { version } from './version.ts'
 
@@ -36,6 +40,12 @@ export const COMMANDS: readonly Command[] = [
   ls,
   info,
   rm,
+  mv,
+  ln,
+  tag,
+  untag,
+  crosstag,
+  promote,
   createToken,
   listTokens,
   revokeToken,
