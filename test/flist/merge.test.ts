@@ -86,6 +86,37 @@ describe('a merge', () => {
     assert.deepEqual(told.toSorted(), [...used].sort())
   })
 
+  it('has the order of the original, but each name once (recorded cases merge and merge-reverse)', () => {
+    const left = flist([
+      directory('clash-dir-vs-file', [file('x', 1)]),
+      directory('etc', [file('conf', 2), file('only-base', 3)]),
+      directory('shared', [file('a', 4)]),
+      file('clash-file-vs-dir', 5),
+      file('lnk', 6),
+    ])
+    const right = flist([
+      directory('clash-file-vs-dir', [file('y', 7)]),
+      directory('etc', [file('conf', 8), file('only-overlay', 9)]),
+      directory('newdir', [file('n', 10)]),
+      directory('shared', [directory('deep', [file('z', 11)]), file('b', 12)]),
+      file('clash-dir-vs-file', 13),
+      file('lnk', 14),
+    ])
+    assert.deepEqual(paths(merged(left, right).bytes).slice(1), [
+      ...['clash-dir-vs-file', 'clash-dir-vs-file/x'],
+      ...['etc', 'etc/conf', 'etc/only-base', 'etc/only-overlay'],
+      ...['shared', 'shared/a', 'shared/deep', 'shared/deep/z', 'shared/b'],
+      ...['clash-file-vs-dir', 'lnk', 'newdir', 'newdir/n'],
+    ])
+    assert.deepEqual(paths(merged(right, left).bytes).slice(1), [
+      ...['clash-file-vs-dir', 'clash-file-vs-dir/y'],
+      ...['etc', 'etc/conf', 'etc/only-overlay', 'etc/only-base'],
+      ...['newdir', 'newdir/n'],
+      ...['shared', 'shared/deep', 'shared/deep/z', 'shared/b', 'shared/a'],
+      ...['clash-dir-vs-file', 'lnk'],
+    ])
+  })
+
   it('keeps the attributes of the first source, of directories too', () => {
     const own = { ...ROOT_OWNED, mode: 0o700, uid: 7, userName: Buffer.from('seven') }
     const first = flist([{ ...directory('d', [file('a', 1)]), attributes: own }])
