@@ -209,7 +209,7 @@ function withoutDoubleSlashes(url: string): string | undefined {
 
 /** True when a path has the segments of a pattern; only asked when nothing was routed. */
 function matches(pattern: string, path: string): boolean {
-  const wanted = pattern.split('/')
+  const wanted = pattern.replace(/\/$/, '').split('/')
   const given = path.replace(/\/$/, '').split('/')
   if (wanted.length !== given.length) return false
   return wanted.every((segment, at) => segment.startsWith(':') || segment === given[at])

@@ -107,7 +107,14 @@ function staticRoutes(): Route[] {
   return STATIC.map(([path, file, type, summary]) => {
     const bytes = readFileSync(new URL(`../web/static/${file}`, import.meta.url))
     const etag = `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`
-    const headers = ['Cache-Control', 'no-cache', 'ETag', etag]
+    const headers = [
+      'Cache-Control',
+      'no-cache',
+      'ETag',
+      etag,
+      'Content-Disposition',
+      `inline; filename=${file}`,
+    ]
     const handle = ({ request }: Call) =>
       request.headers['if-none-match'] === etag
         ? emptyAnswer(304, headers)

@@ -84,6 +84,29 @@ const guests: Rule = (expected, { one, asked }) =>
     ? by(8, answer({ status: 'success', payload: { username: 'guest' } }))
     : undefined
 
+/** 8: a login that this hub did not begin in this browser is refused, whatever came back. */
+const webLogins: Rule = (expected, { one }) =>
+  /^\/callback_\w+\?/.test(`${one.request.path}?`) && expected.status !== 400 ? by(8, page(400)) : undefined
+
+/** 28: the service is gone. */
+const itsyouLogins: Rule = (_expected, { one }) =>
+  /^\/(?:login-iyo|_iyo_callback)\b/.test(one.request.path) ? by(28, page(302)) : undefined
+
+/** 8: a session of the original is none here: the token beside it is verified, and nobody is signed in without one. */
+const originalSessions: Rule = (expected, { one: { request } }) => {
+  const isSession = /session=/.test(request.headers['Cookie'] ?? '')
+  if (!isSession || expected.status !== 200) return undefined
+  if (/^\/(?:upload|upload-flist|merge|docker-convert)$/.test(request.path)) return by(8, page(302))
+  if (!request.path.startsWith('/api/flist/me')) return undefined
+  const text = '{"message":"invalid token","status":"error"}\n'
+  return by(8, { status: 403, headers: JSON_HEADERS, text, isError: false })
+}
+
+/** A page, or where it leads: ours looks otherwise. */
+function page(status: number): Expected {
+  return { status, headers: new Map(), text: undefined, isError: false }
+}
+
 /** 11: what was always broken works. */
 const repairs: Rule = (expected, { one, asked }) => {
   if (expected.status !== 500) return undefined
@@ -129,19 +152,35 @@ const missingNames: Rule = (expected, { one, asked, model, actor }) => {
 
 /** A name that has another content here than in the recorded state: as found, whatever it says. */
 const otherContents: Rule = (expected, { asked, model, actor }) => {
-  if (!('name' in asked) || asked.kind === 'taglink' || expected.status !== 200) return undefined
-  const final = model.follow(model.expected, placeKey({ ...asked, repository: asked.repository ?? actor }))
-  const departure = final === undefined ? undefined : model.departures.get(final)
-  return departure === undefined ? undefined : by(departure, { ...expected, text: undefined })
+  if (!('name' in asked) || asked.kind === 'taglink' || asked.kind === 'delete') return undefined
+  const key = placeKey({ ...asked, repository: asked.repository ?? actor })
+  const final = model.follow(model.expected, key)
+  if (final === undefined) return undefined
+  const departure = model.departures.get(final) ?? model.departures.get(key)
+  if (departure === undefined) return undefined
+  if (expected.status === 200) return by(departure, { ...expected, text: undefined })
+  // A loop of the original leads somewhere here.
+  return expected.status === 404 ? by(departure, page(200)) : undefined
 }
 
 /** A name that is only in the recorded state cannot be deleted here. */
 const missingDeletes: Rule = (expected, { asked, model, actor }) => {
   if (asked.kind !== 'delete' || expected.status !== 200) return undefined
-  const key = `${actor}/${asked.name}`
-  const departure = departureOn(model, key)
-  const isGone = !model.expected.has(key) && departure !== undefined
-  return isGone ? by(departure, error(404, 'source not found')) : undefined
+  return goneHere(model, `${actor}/${asked.name}`)
+}
+
+/** The same of a link to a tag. */
+const missingTaglinks: Rule = (expected, { asked, model, actor }) =>
+  asked.kind === 'taglink' && expected.status === 200
+    ? goneHere(model, `${asked.repository ?? actor}/${asked.name}`)
+    : undefined
+
+/** What the recorded state alone has under a name, or, as a link to a tag, without its suffix. */
+function goneHere(model: Model, key: PlaceKey): Departed | undefined {
+  const keys = [key, key.replace(/\.flist$/, '')]
+  if (keys.some((one) => model.expected.has(one))) return undefined
+  const departure = keys.map((one) => departureOn(model, one)).find((number) => number !== undefined)
+  return departure === undefined ? undefined : by(departure, error(404, 'source not found'))
 }
 
 /** 15: what leads nowhere in the recorded state either is not found here. */
@@ -150,7 +189,7 @@ function danglingDeparture(model: Model, key: PlaceKey): number | undefined {
 }
 
 /** The departure that a name, or what it leads to, differs by. */
-function departureOn(model: Model, key: PlaceKey): number | undefined {
+export function departureOn(model: Model, key: PlaceKey): number | undefined {
   const final = model.follow(model.recorded.things, key)
   return model.departures.get(key) ?? (final === undefined ? undefined : model.departures.get(final))
 }
@@ -207,11 +246,21 @@ function entriesHere(
       return [...model.expected.keys()].some((key) => key.startsWith(`${repository}/.tag-${name}/`))
     return isShown(model, `${repository}/${name}`, numbers)
   })
+  const shown = kept.map((entry) => asHere(model, `${repository}/${entry.name}`, entry, numbers))
   const named = new Set(kept.map(({ name }) => name))
   const more = additions(model, numbers, (place) => place.repository === repository)
     .filter((place) => !named.has(place.name))
     .map(({ name }) => ({ name, size: '0.00 KB', updated: 0, type: 'regular' }))
-  return [...kept, ...more].sort((a, b) => compare(diskName(a), diskName(b)))
+  return [...shown, ...more].sort((a, b) => compare(diskName(a), diskName(b)))
+}
+
+/** A link that leads elsewhere here. */
+function asHere(model: Model, key: PlaceKey, entry: ListEntry, numbers: Set<number>): ListEntry {
+  const thing = model.expected.get(key)
+  const number = model.departures.get(key)
+  if (number === undefined || thing?.kind !== 'link' || entry['target'] === thing.name) return entry
+  numbers.add(number)
+  return { ...entry, target: thing.name }
 }
 
 function pathsHere(model: Model, paths: readonly string[], numbers: Set<number>): string[] {
@@ -338,6 +387,10 @@ const RULES: readonly Rule[] = [
   directoryCounts,
   missingNames,
   missingDeletes,
+  missingTaglinks,
+  webLogins,
+  itsyouLogins,
+  originalSessions,
   lists,
   specialOrder,
   readmes,

@@ -70,11 +70,10 @@ describe('a recorded request', () => {
     })
     assert.deepEqual(askedOf(caseOf('DELETE', '/api/flist/me/b')).kind, 'delete')
     assert.deepEqual(askedOf(caseOf('GET', '/a/b.flist.md5')).kind, 'md5')
-    for (const path of ['/', '/upload', '/api/flist/me/a/link/b', '/api/flist/me/promote/a/b/c']) {
-      assert.equal(askedOf(caseOf('GET', path)).kind, 'later', path)
+    for (const path of ['/api/flist/me/a/link/b', '/api/flist/me/promote/a/b/c']) {
+      assert.equal(askedOf(caseOf('GET', path)).kind, 'change', path)
     }
-    const jwt = { Authorization: 'bearer aaa.bbb.ccc' }
-    assert.equal(askedOf(caseOf('GET', '/api/flist/me', jwt)).kind, 'later')
+    assert.equal(askedOf(caseOf('GET', '/upload')).kind, 'other')
   })
 
   it('is refused for what it uploads, and only for that', async () => {

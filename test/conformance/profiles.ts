@@ -1,4 +1,5 @@
 /** The settings of each recorded profile (hub-departures.md, Replaying), and where one run of the original ended. */
+import { resolve } from 'node:path'
 import type { Profile, RecordedCase } from './recorded.ts'
 
 const EVERYWHERE = {
@@ -18,6 +19,8 @@ const WITH_USERS = {
   ZHUB_GUEST_TOKEN: 'guest.token.with.dots',
   ZHUB_USERS_MAP: 'official-apps=tfofficial.3bot',
   ZHUB_OFFICIAL: 'official-apps',
+  ZHUB_JWT_ALLOW_NO_EXP: '1',
+  ZHUB_JWT_KEYS: resolve('../shared/golden/hub/jwt-test-public.pem'),
 } as const
 
 export const SETTINGS_OF: Readonly<Record<Profile, Readonly<Record<string, string>>>> = {

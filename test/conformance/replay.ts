@@ -9,7 +9,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { differencesOf, expectedOf } from './comparison.ts'
-import { depart, type Situation } from './departures.ts'
+import { depart, departureOn, type Situation } from './departures.ts'
 import { Model } from './model.ts'
 import { openReplayNode, type ReplayNode } from './replay-node.ts'
 import { sessionsOf, type Session } from './profiles.ts'
@@ -22,6 +22,9 @@ import {
   type RecordedState,
   type StateChange,
 } from './recorded-state.ts'
+import { actorOf } from './actor.ts'
+import { isRefusedAtTheDoor, applyOutcome, expectedChange } from './changed-names.ts'
+import { outcomeOf, sourceOf, type NameOutcome, type NameRequest } from './name-changes.ts'
 import { askedOf, type Asked } from './route-of.ts'
 import { Planter } from './planter.ts'
 import { verdictOf, type Verdict } from './verdict.ts'
@@ -97,6 +100,7 @@ class SessionRun {
       await this.#planter.plant(changes, one.request.path)
       return { id, seq, outcome: 'later', departures: [], differences: this.#stateDifferences() }
     }
+    if (asked.kind === 'change') return await this.#change(one, asked.request, changes)
     const actor = actorOf(one)
     const body = requestBody(this.#folder, one)
     const { isStoreDown } = this.#session
@@ -124,6 +128,39 @@ class SessionRun {
     const isAsRecorded = departed.numbers.length === 0
     const outcome = differences.length > 0 ? 'differing' : isAsRecorded ? 'matched' : 'departed'
     return { id, seq, outcome, departures: departed.numbers, differences }
+  }
+
+  /** A route that changes names: what it does here is worked out on the model. */
+  async #change(
+    one: RecordedCase,
+    request: NameRequest,
+    changes: readonly StateChange[],
+  ): Promise<CaseResult> {
+    const { id, seq } = one
+    const actor = actorOf(one)
+    const own = changes.filter(({ key }) => placeOf(key).repository === actor)
+    await this.#planter.plant(
+      changes.filter((change) => !own.includes(change)),
+      one.request.path,
+    )
+    const recorded = expectedOf(one)
+    const isAdmitted = !isRefusedAtTheDoor(one, recorded)
+    const source = departureOn(this.#model, sourceOf(request, actor))
+    const outcome = withDeparture(outcomeOf(request, this.#model, actor), source)
+    const actual = await this.#node.send({ ...one.request, headers: nowHeaders(one), body: Buffer.alloc(0) })
+    if (isAdmitted) applyOutcome(this.#model, outcome, own)
+    const { expected, numbers } = expectedChange(recorded, isAdmitted ? outcome : undefined)
+    const stateDifferences = this.#stateDifferences()
+    const answerDifferences = expected === undefined ? [] : differencesOf(expected, actual)
+    const differences = [...answerDifferences, ...stateDifferences]
+    const agreed = recorded === undefined ? 'unrecorded' : numbers.length > 0 ? 'departed' : 'matched'
+    return {
+      id,
+      seq,
+      outcome: differences.length > 0 ? 'differing' : agreed,
+      departures: numbers,
+      differences,
+    }
   }
 
   #situation(one: RecordedCase, asked: Asked, verdict: Verdict): Situation {
@@ -225,6 +262,11 @@ function ownChange(
   return name === undefined ? files[0] : files.find(({ key }) => key === `${actor}/${name}`)
 }
 
+/** What is about a name that differs here already may differ for the same reason. */
+function withDeparture(outcome: NameOutcome, number: number | undefined): NameOutcome {
+  return outcome.departure === undefined && number !== undefined ? { ...outcome, departure: number } : outcome
+}
+
 /** A time of the recording that a request names is now: what it was compared with is as young. */
 function nowHeaders({ request: { headers } }: RecordedCase): Readonly<Record<string, string>> {
   if (headers['If-Modified-Since'] === undefined) return headers
@@ -242,16 +284,4 @@ function withChanges(
     else things.set(key, after)
   }
   return { ...next, things }
-}
-
-/** Whose repository a request acts in: the name in its 3bot token, or the one that the users map gives for it. */
-function actorOf({ profile, request }: RecordedCase): string {
-  if (profile === 'noauth' || profile === 'debug') return 'Administrator'
-  const token = /^bearer (.*)$/i.exec(request.headers['Authorization'] ?? '')?.[1] ?? ''
-  if (/^(?:guest|no5)/.test(token)) return 'guest'
-  const payload = Buffer.from(token, 'base64url').subarray(64).toString()
-  const user = /^\["([^"]+)"/.exec(payload)?.[1] ?? ''
-  return user === 'tfofficial.3bot' && /active-user=official-apps/.test(request.headers['Cookie'] ?? '')
-    ? 'official-apps'
-    : user
 }

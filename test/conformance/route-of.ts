@@ -1,4 +1,5 @@
 /** What a recorded request asks for, as far as this part of the hub answers it. */
+import type { NameRequest } from './name-changes.ts'
 import type { RecordedCase } from './recorded.ts'
 
 export type Asked =
@@ -17,7 +18,8 @@ export type Asked =
       readonly name: string
       readonly tag?: string
     }
-  /** A route, or a way to sign in, of a later part. */
+  | { readonly kind: 'change'; readonly request: NameRequest }
+  /** A route of a later part. */
   | { readonly kind: 'later' }
 
 type Words = readonly [first: string, second: string, third: string]
@@ -75,15 +77,46 @@ const ROWS: readonly Row[] = [
   row(ANY, '/{}/{}\\.json', ([repository, name]) => ({ kind: 'json', repository, name: withSuffix(name) })),
 ]
 
+type ChangeRow = readonly [method: RegExp, path: RegExp, op: NameRequest['op']]
+
+/** Events of jobs, whose ids differ with each run. */
+const EVENTS = /^\/listen\/[0-9a-f]{8}-/
+
+const CHANGES: readonly ChangeRow[] = [
+  changeRow(/^GET$/, 'promote/{}/{}/{}', 'promote'),
+  changeRow(/^GET$/, '{}/link/{}', 'link'),
+  changeRow(/^GET$/, '{}/crosslink/{}/{}', 'crosslink'),
+  changeRow(/^GET$/, '{}/crosstag/{}/{}', 'crosstag'),
+  changeRow(/^DELETE$/, '{}/crosstag/{}/{}', 'uncrosstag'),
+  changeRow(/^GET$/, '{}/{}/tag/{}/{}', 'tag'),
+  changeRow(/^DELETE$/, '{}/{}/tag/{}/{}', 'untag'),
+  changeRow(/^GET$/, '{}/rename/{}', 'rename'),
+]
+
+function changeRow(method: RegExp, path: string, op: NameRequest['op']): ChangeRow {
+  return [method, new RegExp(`^/api/flist/me/${path.replaceAll('{}', '([^/]+)')}$`), op]
+}
+
+function changeOf(asked: string, path: string): NameRequest | undefined {
+  for (const [method, pattern, op] of CHANGES) {
+    const match = method.test(asked) ? pattern.exec(path) : null
+    if (match !== null) return { op, words: match.slice(1) }
+  }
+  return undefined
+}
+
 export function askedOf({ profile, request }: RecordedCase): Asked {
-  if (profile === 'debug' || needsLaterSignIn(request.headers)) return LATER
+  if (profile === 'debug') return LATER
   const [encoded = ''] = request.path.split('?')
   const path = decodeURIComponent(encoded).replace(/\/$/, '') // %2F is a slash before routing (hub-api.md 2)
+  if (EVENTS.test(path)) return LATER
+  const change = changeOf(request.method, path)
+  if (change !== undefined) return { kind: 'change', request: change }
   for (const [methods, pattern, asked] of ROWS) {
     const match = methods.test(request.method) ? pattern.exec(path) : null
     if (match !== null) return asked([match[1] ?? '', match[2] ?? '', match[3] ?? ''])
   }
-  return LATER
+  return /^(?:GET|HEAD|OPTIONS)$/.test(request.method) ? OTHER : LATER
 }
 
 function row(methods: RegExp, path: string, asked: (words: Words) => Asked): Row {
@@ -96,14 +129,4 @@ function viewOf(repository: string, name: string, view: string): Asked {
 
 function withSuffix(name: string): string {
   return name.endsWith('.flist') ? name : `${name}.flist`
-}
-
-/**
- * A dot in it sends the original to itsyou.online (hub-api.md 3.1), whose tokens and sessions are of a later part, and
- * so is `debug`, which no setting of this part turns on. The guest token is the one exception.
- */
-function needsLaterSignIn(headers: Readonly<Record<string, string>>): boolean {
-  const authorization = headers['Authorization'] ?? ''
-  const isGuest = authorization === 'bearer guest.token.with.dots'
-  return (authorization.includes('.') && !isGuest) || /session=/.test(headers['Cookie'] ?? '')
 }

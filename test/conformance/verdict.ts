@@ -1,6 +1,6 @@
 /** What a departure says about an upload, from what is uploaded: refused, or taken where the original refuses it. */
 import { spawnSync } from 'node:child_process'
-import { isFlistName } from '../../src/format/name-rule.ts'
+import { isFlistName, isRepositoryName } from '../../src/format/name-rule.ts'
 import { expectedOf } from './comparison.ts'
 import type { Model } from './model.ts'
 import type { PlaceKey } from './recorded-state.ts'
@@ -27,15 +27,22 @@ export function verdictOf(
   body: Buffer,
   { isStoreDown, model, actor }: { isStoreDown: boolean; model: Model; actor: string },
 ): Verdict {
-  if (asked.kind !== 'upload' && asked.kind !== 'upload-flist') return AS_RECORDED
+  const isUpload = asked.kind === 'upload' || asked.kind === 'upload-flist'
+  if (!isUpload || isRefusedAnyway(one)) return AS_RECORDED
   const file = fileOf(body)
-  if (one.profile === 'readonly' || one.response?.status === 401 || file === undefined) return AS_RECORDED
+  if (file === undefined) return AS_RECORDED
+  if (!isRepositoryName(actor)) return { kind: 'refused', departure: 7, status: 400 }
   const isTaken = (asked.kind === 'upload' ? /\.(?:tar\.gz|tgz|tar|tar\.zst)$/ : /\.flist$/).test(
     file.filename,
   )
   if (!isTaken) return AS_RECORDED
   if (isStoreDown) return { kind: 'refused', departure: 2, status: 507 }
   return asked.kind === 'upload' ? ofArchive(one, file) : ofFlist(one, file, model, actor)
+}
+
+/** By who sent it, or because nothing may be written. */
+function isRefusedAnyway({ profile, response }: RecordedCase): boolean {
+  return profile === 'readonly' || response?.status === 401 || response?.status === 403
 }
 
 function ofFlist(one: RecordedCase, { filename }: FormFile, model: Model, actor: string): Verdict {
