@@ -88,7 +88,7 @@ export function parseChallenge(header: string | undefined): Challenge | undefine
   if (match === null) return undefined
   const parameters = new Map<string, string>()
   for (const [, key = '', quoted, bare] of (match[2] ?? '').matchAll(
-    /([a-z_]+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))/gi,
+    /(?<![a-z_])([a-z_]+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))/gi, // from the start of a word: in linear time
   ))
     parameters.set(key.toLowerCase(), quoted ?? bare ?? '')
   return { scheme: match[1]?.toLowerCase() === 'basic' ? 'basic' : 'bearer', parameters }

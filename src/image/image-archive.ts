@@ -34,7 +34,7 @@ export class ImageArchive {
   static async read(tar: AsyncIterable<Uint8Array>, options: SpoolOptions): Promise<ImageArchive> {
     const archive = new ImageArchive(await Spool.open(options))
     try {
-      await archive.#take(tar)
+      await archive.#take(bounded(tar, options.maxBytes))
       return archive
     } catch (error) {
       await archive.close()
@@ -155,6 +155,16 @@ export class ImageArchive {
       at = next
     }
     return undefined
+  }
+}
+
+/** Also what is passed over counts, and what follows the last member: unpacking a bomb takes time, if no room. */
+async function* bounded(tar: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Uint8Array> {
+  let bytes = 0
+  for await (const piece of tar) {
+    bytes += piece.length
+    if (bytes > maxBytes) throw new LimitError('image archive', maxBytes, 'bytes')
+    yield piece
   }
 }
 

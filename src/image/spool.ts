@@ -43,13 +43,21 @@ export class Spool {
     await requireSpace(sizeBytes)
     const offset = this.#end
     try {
-      for await (const piece of content)
-        this.#end += (await this.#file.write(piece, 0, piece.length, this.#end)).bytesWritten
+      for await (const piece of content) await this.#append(piece)
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== 'ENOSPC') throw cause
       throw new DiskFullError('the disk is full', { cause })
     }
     return { offset, length: this.#end - offset }
+  }
+
+  /** All of it: one write may take only a part. */
+  async #append(piece: Uint8Array): Promise<void> {
+    for (let at = 0; at < piece.length;) {
+      const { bytesWritten } = await this.#file.write(piece, at, piece.length - at, this.#end)
+      at += bytesWritten
+      this.#end += bytesWritten
+    }
   }
 
   async *read({ offset, length }: Extent): AsyncGenerator<Uint8Array> {
