@@ -13,8 +13,10 @@ type Range = readonly [prefix: string, bits: number, kind: AddressKind]
 const RANGES_V4: readonly Range[] = [
   ['0.0.0.0', 8, 'never'],
   ['10.0.0.0', 8, 'private'],
+  ['100.100.100.200', 32, 'never'], // metadata of Alibaba Cloud
   ['100.64.0.0', 10, 'private'],
   ['127.0.0.0', 8, 'private'],
+  ['168.63.129.16', 32, 'never'], // the host of a machine at Azure
   ['169.254.0.0', 16, 'never'],
   ['172.16.0.0', 12, 'private'],
   ['192.0.0.0', 24, 'never'],
@@ -32,6 +34,7 @@ const RANGES_V6: readonly Range[] = [
   ['2001::', 23, 'never'],
   ['2001:db8::', 32, 'never'],
   ['2000::', 3, 'public'],
+  ['fd00:ec2::254', 128, 'never'], // metadata of Amazon EC2
   ['fc00::', 7, 'private'],
 ]
 

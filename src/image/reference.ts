@@ -36,7 +36,8 @@ export function parseImageReference(text: string): ImageReference {
   const [name = '', tag = 'latest'] = cut(named, named.indexOf(':', named.lastIndexOf('/') + 1))
   if (!TAG.test(tag)) throw malformed(text, `${JSON.stringify(tag)} is no tag`)
   const { registry, repository } = splitRegistry(name)
-  if (!REGISTRY.test(registry)) throw malformed(text, `${JSON.stringify(registry)} is no registry`)
+  if (!REGISTRY.test(registry) || !URL.canParse(`https://${registry}`))
+    throw malformed(text, `${JSON.stringify(registry)} is no registry`)
   if (!REPOSITORY.test(repository) || repository.length > MAX_REPOSITORY)
     throw malformed(text, `${JSON.stringify(repository)} is no repository`)
   return { registry, repository, tag, digest }
