@@ -7,6 +7,7 @@ import { fitOf, showPlatform, type Platform } from './platform.ts'
 export interface ImageConfig {
   /** Entrypoint and Cmd as one; `/bin/sh` when there is neither. */
   readonly argv: readonly [name: string, ...rest: string[]]
+  readonly hasEntrypoint: boolean
   /** One word of Entrypoint, and no Cmd, not even an empty one. */
   readonly isBareEntrypoint: boolean
   /** The last of each name. */
@@ -33,6 +34,7 @@ export function parseImageConfig(bytes: Uint8Array, wanted: Platform): ImageConf
   })
   return {
     argv: [name, ...rest],
+    hasEntrypoint: entrypoint.length > 0,
     isBareEntrypoint: entrypoint.length === 1 && (start['Cmd'] ?? null) === null,
     environment: new Map(pairs.filter(([key]) => key !== '')),
     workingDirectory: typeof directory === 'string' && directory !== '' ? checked(directory) : '/',

@@ -2,7 +2,10 @@ import { encodeTarHeader, TAR_END, tarPadding } from '../format/tar.ts'
 import { concat, fromUtf8 } from '../util/bytes.ts'
 import type { ImageConfig } from './config.ts'
 
-type Start = Pick<ImageConfig, 'argv' | 'isBareEntrypoint' | 'environment' | 'workingDirectory'>
+type Start = Pick<
+  ImageConfig,
+  'argv' | 'hasEntrypoint' | 'isBareEntrypoint' | 'environment' | 'workingDirectory'
+>
 
 /** `/.startup.toml`, which Zero-OS starts a container by; its shape is the original's (hub-api.md §8.4). */
 export function startupToml(start: Start): string {
@@ -37,13 +40,20 @@ export function startupLayer(start: Start): Uint8Array {
   return concat([header, content, new Uint8Array(tarPadding(content.length)), TAR_END])
 }
 
-/** Rows of the flist's metadata table (flist-v1.md §9). */
-export function startupMetadata({ argv, environment }: Start): ReadonlyMap<string, string> {
+/** What builders of images put into each that says nothing else. */
+const USUAL_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+/**
+ * Rows of the flist's metadata table (flist-v1.md §9): how it is started, for an image that says so itself. One that
+ * has but a Cmd and the usual PATH gets none, as the original has it.
+ */
+export function startupMetadata({ argv, hasEntrypoint, environment }: Start): ReadonlyMap<string, string> {
+  const rows = new Map<string, string>()
+  if (hasEntrypoint) rows.set('entrypoint', `[${argv.map((one) => JSON.stringify(one)).join(', ')}]`)
+  const isUsual = [...environment].every(([key, value]) => key === 'PATH' && value === USUAL_PATH)
   const variables = [...environment].map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`)
-  return new Map([
-    ['entrypoint', `[${argv.map((one) => JSON.stringify(one)).join(', ')}]`],
-    ['environ', `{${variables.join(', ')}}`],
-  ])
+  if (!isUsual) rows.set('environ', `{${variables.join(', ')}}`)
+  return rows
 }
 
 /** A basic string of TOML. */

@@ -70,6 +70,7 @@ export function steady(text: string): string {
     .replace(/"size": "(?!4\.00 KB)\d+\.\d\d KB"/g, '"size": "N KB"')
     .replace(/"size": \d+(?=, "updated")/g, '"size": "N"')
     .replace(/"md5": "[0-9a-f]{32}"/g, '"md5": "SUM"')
+    .replace(/"jobid":"[0-9a-f-]{36}"/g, '"jobid":"JOB"')
     .replace(/^[0-9a-f]{32}\n$/, 'SUM\n')
     .replace(/^Checksum: [0-9a-f]{32}$/m, 'Checksum: SUM')
 }

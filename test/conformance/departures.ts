@@ -20,6 +20,7 @@ export interface Situation {
   readonly actor: string
   /** What is in one of this hub's flists, by path; asked only where a rule needs it. */
   readonly kindsIn: (repository: string, name: string) => Promise<ReadonlyMap<string, string>>
+  readonly bytesIn: (repository: string, name: string) => Promise<number>
   /** A file in one of this hub's flists, as it was packed. */
   readonly textIn: (repository: string, name: string, path: string) => Promise<string>
 }
@@ -119,6 +120,29 @@ const repairs: Rule = (expected, { one, asked }) => {
   }
   if (asked.kind === 'dump' && one.request.method === 'HEAD') return by(11, { ...answer({}), text: '' })
   return undefined
+}
+
+/** 10: a conversion answers the flist's name, and its counts beside it. */
+const conversions: Rule = async (expected, { one, actor, kindsIn, bytesIn }) => {
+  if (!one.request.path.endsWith('/docker') || expected.status !== 200 || !expected.text) return undefined
+  const said = JSON.parse(expected.text) as { payload?: { name: { directory: number } } }
+  if (said.payload === undefined) return undefined
+  const image = /(?:image=|name="image"\r\n\r\n)([^&\r]+)/.exec(one.request.body?.text ?? '')?.[1] ?? ''
+  const tagged = decodeURIComponent(image)
+  const name = `${(tagged.includes(':') ? tagged : `${tagged}:latest`).replace(/[:/]/g, '-')}.flist`
+  const kinds = await kindsIn(actor, name)
+  const directory = [...kinds].filter(([path, kind]) => path !== '' && kind === 'directory').length
+  // The start-up file is longer by a Cmd that the original drops.
+  const files = { ...said.payload.name, directory, fullsize: await bytesIn(actor, name) }
+  return { expected: answer({ status: 'success', payload: { name, files } }), numbers: [10, 13] }
+}
+
+/** 16: where a file clashes with a folder the name stands there once. */
+const clashes: Rule = (expected, { asked }) => {
+  if (asked.kind !== 'dump' || expected.status !== 200 || !expected.text) return undefined
+  const { content = [] } = JSON.parse(expected.text) as { content?: Array<{ path: string }> }
+  const paths = new Set(content.map(({ path }) => path))
+  return paths.size === content.length ? undefined : by(16, { ...expected, text: undefined })
 }
 
 /** 13: folders are counted once. */
@@ -359,12 +383,12 @@ const forcedBackends: Rule = (expected, { asked }) => {
 }
 
 /** 21: the original's HTML pages of failure, on routes of the API. */
-const pages: Rule = (expected, { one, asked }) => {
+const pages: Rule = (expected, { one }) => {
   const isApi = one.request.path.startsWith('/api')
   const headers = new Map(one.response?.headers.map(([name, value]) => [name.toLowerCase(), value]) ?? [])
   const reason = REASONS[expected.status]
-  if (!isApi || asked.kind === 'later' || reason === undefined || !isHtml(headers)) return undefined
-  if (expected.status !== one.response?.status) return undefined
+  if (!isApi || reason === undefined || !isHtml(headers)) return undefined
+  if (expected.status !== one.response?.status || expected.headers.size > 0) return undefined // ours already
   const allow = headers.get('allow')
   const page = error(expected.status, reason)
   return by(21, {
@@ -384,6 +408,8 @@ const RULES: readonly Rule[] = [
   invalidNames,
   guests,
   repairs,
+  conversions,
+  clashes,
   directoryCounts,
   missingNames,
   missingDeletes,

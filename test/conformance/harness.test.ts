@@ -62,7 +62,7 @@ describe('a recorded tree', () => {
 })
 
 describe('a recorded request', () => {
-  it('asks for a route of this part, or of a later one', () => {
+  it('asks for one of the routes', () => {
     assert.deepEqual(askedOf(caseOf('GET', '/api/flist/a/b/light')), {
       kind: 'light',
       repository: 'a',
@@ -111,6 +111,7 @@ describe('a departure', () => {
     const one = caseOf('GET', '/api/flist/a')
     const situation: Situation = {
       ...{ one, asked: askedOf(one), verdict: { kind: 'as recorded' }, model, actor: 'a' },
+      bytesIn: () => Promise.resolve(0),
       kindsIn: () => Promise.resolve(new Map()),
       textIn: () => Promise.resolve(''),
     }

@@ -15,7 +15,7 @@ export class Model {
   readonly repositories = new Set<string>()
   /** The fixture that a name was uploaded from. */
   readonly fixtures = new Map<PlaceKey, string>()
-  /** Planted names whose content only a later part can make: their bytes are not compared. */
+  /** Planted names whose content is not known: their bytes are not compared. */
   readonly foreign = new Set<PlaceKey>()
 
   put(key: PlaceKey, thing: Thing, departure?: number): void {

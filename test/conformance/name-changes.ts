@@ -30,7 +30,7 @@ const full = (name = '') => (/\.(?:flist|fl)$/.test(name) ? name : `${name}.flis
 
 /** The flist that a request is about. */
 export function sourceOf({ op, words }: NameRequest, actor: string): PlaceKey {
-  const [first = '', second = '', third = '', fourth = ''] = words
+  const [first, second, third, fourth] = words.concat('', '', '', '') as [string, string, string, string]
   switch (op) {
     case 'crosslink':
       return `${second}/${full(third)}`

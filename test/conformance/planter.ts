@@ -1,4 +1,4 @@
-/** Makes by hand what the recording's requests of later parts made, and what was put by hand in the recording itself. */
+/** Makes by hand what was put by hand in the recording. */
 import { isAllowedName, type Model } from './model.ts'
 import { placeOf, type PlaceKey, type StateChange, type Thing } from './recorded-state.ts'
 import type { ReplayNode } from './replay-node.ts'
@@ -6,6 +6,7 @@ import type { ReplayNode } from './replay-node.ts'
 /** Golden/hub/README.md: copies that were put by hand, and of what. */
 const COPIES_BY_HAND: Readonly<Record<PlaceKey, PlaceKey>> = {
   'other/theirs-1.0.flist': 'Administrator/hello.flist',
+  'Administrator/hello.flist': 'other/theirs-1.0.flist',
 }
 
 export class Planter {
@@ -44,7 +45,7 @@ export class Planter {
     if (source === undefined || this.#model.foreign.has(source)) this.#model.foreign.add(key)
   }
 
-  /** The file that a new one is a copy of; `undefined` for a content that only a later part makes. */
+  /** The file that a new one is a copy of; `undefined` for a content that is not known. */
   #sourceOf(key: PlaceKey, path: string): PlaceKey | undefined {
     const { repository } = placeOf(key)
     const parts = path.split('/').map(decodeURIComponent)

@@ -22,6 +22,8 @@ export interface ReplayNode {
   remove(place: Place): Promise<void>
   /** The kind of every file in a flist, by path; empty where there is no such flist. */
   kindsIn(repository: string, name: string): Promise<ReadonlyMap<string, string>>
+  /** Of every file in a flist together. */
+  bytesIn(repository: string, name: string): Promise<number>
   /** A file in a flist, as text; empty where there is none. */
   textIn(repository: string, name: string, path: string): Promise<string>
   /** Keeps the chunks of an archive's files, whoever may refer to them. */
@@ -75,9 +77,18 @@ class InProcessNode implements ReplayNode {
   }
 
   async kindsIn(repository: string, name: string): Promise<ReadonlyMap<string, string>> {
-    const lines = (await this.#get('tree', repository, name)).split('\n').filter((line) => line !== '')
-    const entries = lines.map((line) => JSON.parse(line) as { path: string; type: string })
+    const entries = await this.#entries(repository, name)
     return new Map(entries.map(({ path, type }) => [path, type]))
+  }
+
+  async bytesIn(repository: string, name: string): Promise<number> {
+    const files = (await this.#entries(repository, name)).filter(({ type }) => type === 'file')
+    return files.reduce((sum, { size }) => sum + size, 0)
+  }
+
+  async #entries(repository: string, name: string) {
+    const lines = (await this.#get('tree', repository, name)).split('\n').filter((line) => line !== '')
+    return lines.map((line) => JSON.parse(line) as { path: string; type: string; size: number })
   }
 
   textIn(repository: string, name: string, path: string): Promise<string> {
@@ -112,7 +123,7 @@ class InProcessNode implements ReplayNode {
     await this.#node.repositories.apply(repository, [change], BY_HAND)
   }
 
-  /** The content of `source`; for one that only a later part can make, any: nobody reads it. */
+  /** The content of `source`; without one, any: nobody reads it. */
   #fileTarget(source: Place | undefined): Target {
     if (source === undefined) return NO_CONTENT
     const target = this.#node.repositories.find(source.repository, source.name)?.target

@@ -1,8 +1,8 @@
 /**
  * Replays the recorded cases of the original hub in their order, on nodes of our own with each profile's settings.
- * A case is matched (as recorded), departed (as recorded but for departures that apply), differing, or later (a route
- * of a later part, whose effect is planted). Cases whose response was not recorded are sent for their effect, and that
- * effect is compared; they count apart.
+ * A case is matched (as recorded), departed (as recorded but for departures that apply), differing, or set aside (the
+ * debug mode of the original's web framework). Cases whose response was not recorded are sent for their effect, and
+ * that effect is compared; they count apart.
  */
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -10,8 +10,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { differencesOf, expectedOf } from './comparison.ts'
 import { depart, departureOn, type Situation } from './departures.ts'
+import { eventDifferences } from './events.ts'
 import { Model } from './model.ts'
+import type { RawResponse } from './raw-http.ts'
 import { openReplayNode, type ReplayNode } from './replay-node.ts'
+import { postOutcomeOf, type PostOutcome } from './posts.ts'
 import { sessionsOf, type Session } from './profiles.ts'
 import { readCases, requestBody, type RecordedCase } from './recorded.ts'
 import {
@@ -22,6 +25,8 @@ import {
   type RecordedState,
   type StateChange,
 } from './recorded-state.ts'
+import { pushRecordedImages } from '../doubles/recorded-images.ts'
+import { TestRegistry } from '../doubles/registry.ts'
 import { actorOf } from './actor.ts'
 import { isRefusedAtTheDoor, applyOutcome, expectedChange } from './changed-names.ts'
 import { outcomeOf, sourceOf, type NameOutcome, type NameRequest } from './name-changes.ts'
@@ -29,7 +34,7 @@ import { askedOf, type Asked } from './route-of.ts'
 import { Planter } from './planter.ts'
 import { verdictOf, type Verdict } from './verdict.ts'
 
-export type Outcome = 'matched' | 'departed' | 'differing' | 'later' | 'unrecorded'
+export type Outcome = 'matched' | 'departed' | 'differing' | 'aside' | 'unrecorded'
 
 export interface CaseResult {
   readonly id: string
@@ -45,13 +50,16 @@ export async function replay(folder: string): Promise<CaseResult[]> {
   const data = await mkdtemp(join(tmpdir(), 'zhub-conformance-'))
   const models = new Map<Session['world'], Model>()
   const results: CaseResult[] = []
+  const registry = await TestRegistry.start()
+  pushRecordedImages(registry)
+  const images = { ZHUB_REGISTRIES: `docker.io=${registry.url}+private` }
   try {
     const sessions = sessionsOf(readCases(folder))
     for (const session of sessions) {
       const model = models.get(session.world) ?? new Model()
       models.set(session.world, model)
       const ahead = sessions.filter(({ world }) => world === session.world).flatMap(({ cases }) => cases)
-      const node = await openReplayNode(join(data, session.world), session.settings)
+      const node = await openReplayNode(join(data, session.world), { ...session.settings, ...images })
       try {
         if (model.recorded === EMPTY_STATE)
           await node.plantChunksOf(join(folder, 'fixtures', 'homemade.tar.gz'))
@@ -62,10 +70,20 @@ export async function replay(folder: string): Promise<CaseResult[]> {
       }
     }
   } finally {
+    await registry.stop()
     await rm(data, { recursive: true, force: true })
   }
   return results
 }
+
+/** A job of this run, and what it told. */
+interface Job {
+  readonly id: string
+  readonly departure: number | undefined
+  events: string
+}
+
+const NO_JOB: Job = { id: '', departure: undefined, events: '' }
 
 class SessionRun {
   readonly #folder: string
@@ -73,6 +91,8 @@ class SessionRun {
   readonly #model: Model
   readonly #node: ReplayNode
   readonly #planter: Planter
+  readonly #jobs = new Map<string, Job>()
+  #lastJob = NO_JOB
   /** Every case of this world, in order. */
   readonly #ahead: readonly RecordedCase[]
 
@@ -96,11 +116,19 @@ class SessionRun {
     const { id, seq } = one
     const asked = askedOf(one)
     const changes = this.#changesOf(one)
-    if (asked.kind === 'later') {
+    if (asked.kind === 'aside') {
       await this.#planter.plant(changes, one.request.path)
-      return { id, seq, outcome: 'later', departures: [], differences: this.#stateDifferences() }
+      return { id, seq, outcome: 'aside', departures: [], differences: this.#stateDifferences() }
     }
+    if (asked.kind === 'events' && this.#isListening) return await this.#listen(one)
+    if (asked.kind === 'post') return await this.#post(one, asked, changes)
     if (asked.kind === 'change') return await this.#change(one, asked.request, changes)
+    return await this.#ask(one, asked, changes)
+  }
+
+  /** What reads, and uploads of the API. */
+  async #ask(one: RecordedCase, asked: Asked, changes: readonly StateChange[]): Promise<CaseResult> {
+    const { id, seq } = one
     const actor = actorOf(one)
     const body = requestBody(this.#folder, one)
     const { isStoreDown } = this.#session
@@ -118,16 +146,13 @@ class SessionRun {
       recorded === undefined ? undefined : await depart(recorded, this.#situation(one, asked, verdict))
     this.#apply(one, verdict, own)
 
-    const stateDifferences = this.#stateDifferences()
-    if (departed === undefined) {
-      const outcome = stateDifferences.length > 0 ? 'differing' : 'unrecorded'
-      return { id, seq, outcome, departures: [], differences: stateDifferences }
-    }
-    if (isForeign) return { id, seq, outcome: 'later', departures: [], differences: [] }
-    const differences = [...differencesOf(departed.expected, actual), ...stateDifferences]
-    const isAsRecorded = departed.numbers.length === 0
-    const outcome = differences.length > 0 ? 'differing' : isAsRecorded ? 'matched' : 'departed'
-    return { id, seq, outcome, departures: departed.numbers, differences }
+    if (isForeign) return { id, seq, outcome: 'aside', departures: [], differences: [] }
+    const departures = departed?.numbers ?? []
+    const differences = [
+      ...(departed === undefined ? [] : differencesOf(departed.expected, actual)),
+      ...this.#stateDifferences(),
+    ]
+    return { id, seq, outcome: outcomeFrom(one, departures, differences), departures, differences }
   }
 
   /** A route that changes names: what it does here is worked out on the model. */
@@ -163,11 +188,88 @@ class SessionRun {
     }
   }
 
+  /** What the job tells that the recording listened to: the last one that was begun. */
+  async #listen(one: RecordedCase): Promise<CaseResult> {
+    const { id, seq, request, response } = one
+    const job = this.#jobs.get(request.path) ?? this.#lastJob
+    this.#jobs.set(request.path, job)
+    const actual = await this.#node.send({ ...request, path: `/listen/${job.id}`, body: Buffer.alloc(0) })
+    const isLate = response?.status === 404 // 26: every reader gets all events
+    const wanted = isLate ? job.events : response?.body?.text
+    const fails = job.departure !== undefined
+    const differences = wanted === undefined ? [] : eventDifferences(wanted, actual, fails && !isLate)
+    job.events = actual.body.toString('utf8')
+    const departures = [...(isLate ? [26] : []), ...(job.departure === undefined ? [] : [job.departure])]
+    return { id, seq, outcome: outcomeFrom(one, departures, differences), departures, differences }
+  }
+
+  /** The id that an answer names a job by, in JSON or in a page. */
+  #noteJob(actual: RawResponse, { departure, isMade }: PostOutcome): void {
+    const id = /"jobid":"([0-9a-f-]{36})"|listen\/([0-9a-f-]{36})|data-job="([0-9a-f-]{36})"/.exec(
+      actual.body.toString('utf8'),
+    )
+    const found = id?.slice(1).find((one) => one !== undefined)
+    if (found !== undefined)
+      this.#lastJob = { id: found, departure: isMade || departure === 10 ? undefined : departure, events: '' }
+  }
+
+  /** What is made of a request's body: as recorded, or as a departure says. */
+  async #post(one: RecordedCase, asked: Asked, changes: readonly StateChange[]): Promise<CaseResult> {
+    const { id, seq } = one
+    const actor = actorOf(one)
+    const body = requestBody(this.#folder, one)
+    const { isStoreDown } = this.#session
+    const outcome = postOutcomeOf(one, body, { model: this.#model, actor, isStoreDown })
+    const others = changes.filter(({ key }) => key !== outcome.target)
+    await this.#planter.plant(others, one.request.path)
+    const actual = await this.#node.send({ ...one.request, headers: nowHeaders(one), body })
+    this.#noteJob(actual, outcome)
+    const own = changes.find(({ key }) => key === outcome.target)
+    this.#applyPost(outcome, own)
+    const recorded = expectedOf(one)
+    const verdict: Verdict = { kind: 'as recorded' }
+    const departed =
+      recorded && (await depart(outcome.expected ?? recorded, this.#situation(one, asked, verdict)))
+    const numbers = [
+      ...(outcome.expected !== undefined && outcome.departure !== undefined ? [outcome.departure] : []),
+      ...(departed?.numbers ?? []),
+    ]
+    const differences = [
+      ...(departed === undefined ? [] : differencesOf(departed.expected, actual)),
+      ...this.#stateDifferences(),
+    ]
+    const agreed = recorded === undefined ? 'unrecorded' : numbers.length > 0 ? 'departed' : 'matched'
+    return {
+      id,
+      seq,
+      outcome: differences.length > 0 ? 'differing' : agreed,
+      departures: numbers,
+      differences,
+    }
+  }
+
+  #applyPost({ target, isMade, departure }: PostOutcome, own: StateChange | undefined): void {
+    if (target === undefined) return
+    const recorded = this.#model.recorded.things.get(target)
+    if (isMade)
+      return this.#model.put(
+        target,
+        { kind: 'file', sizeBytes: 0 },
+        recorded?.kind === 'file' ? undefined : departure,
+      )
+    if (own !== undefined && departure !== undefined) this.#model.depart(target, departure)
+  }
+
+  get #isListening(): boolean {
+    return this.#lastJob !== NO_JOB
+  }
+
   #situation(one: RecordedCase, asked: Asked, verdict: Verdict): Situation {
     const node = this.#node
     return {
       ...{ one, asked, verdict, model: this.#model, actor: actorOf(one) },
       kindsIn: (repository, name) => node.kindsIn(repository, name),
+      bytesIn: (repository, name) => node.bytesIn(repository, name),
       textIn: (repository, name, path) => node.textIn(repository, name, path),
     }
   }
@@ -240,6 +342,15 @@ class SessionRun {
       .filter((key) => text(expected.get(key)) !== text(actual.get(key)))
       .map((key) => `state: ${key}: expected ${text(expected.get(key))}, got ${text(actual.get(key))}`)
   }
+}
+
+function outcomeFrom(
+  { response }: RecordedCase,
+  departures: readonly number[],
+  differences: readonly string[],
+): Outcome {
+  if (differences.length > 0) return 'differing'
+  return response === null ? 'unrecorded' : departures.length > 0 ? 'departed' : 'matched'
 }
 
 /** The change that the request itself asks for; others were made by hand. */

@@ -1,4 +1,4 @@
-/** What a recorded request asks for, as far as this part of the hub answers it. */
+/** What a recorded request asks for. */
 import type { NameRequest } from './name-changes.ts'
 import type { RecordedCase } from './recorded.ts'
 
@@ -19,15 +19,20 @@ export type Asked =
       readonly tag?: string
     }
   | { readonly kind: 'change'; readonly request: NameRequest }
-  /** A route of a later part. */
-  | { readonly kind: 'later' }
+  /** Something is made of what is sent: a merge, an image, what a form uploads. */
+  | { readonly kind: 'post' }
+  /** What a job tells, whose id is another in every run. */
+  | { readonly kind: 'events' }
+  /** In the debug mode of the original's web framework, which this hub has none of. */
+  | { readonly kind: 'aside' }
 
 type Words = readonly [first: string, second: string, third: string]
 type Row = readonly [methods: RegExp, path: RegExp, asked: (words: Words) => Asked]
 
 const ANY = /./
-const LATER: Asked = { kind: 'later' }
+const ASIDE: Asked = { kind: 'aside' }
 const OTHER: Asked = { kind: 'other' }
+const POST: Asked = { kind: 'post' }
 type View = 'light' | 'taglink' | 'metadata'
 
 /** The first row that fits; paths without the slash at their end, `{}` = one segment, in order. */
@@ -38,7 +43,8 @@ const ROWS: readonly Row[] = [
   row(ANY, '/api/flist/me', () => ({ kind: 'me' })),
   row(/^POST$/, '/api/flist/me/upload', () => ({ kind: 'upload' })),
   row(/^POST$/, '/api/flist/me/upload-flist', () => ({ kind: 'upload-flist' })),
-  row(/^POST$/, '/api/flist/me/docker', () => LATER),
+  row(/^POST$/, '/api/flist/me/(?:docker|merge/{})', () => POST),
+  row(/^POST$/, '/(?:upload|upload-flist|merge|docker-convert)', () => POST),
   row(/^INFO$/, '/api/flist/me/{}', ([name]) => ({
     kind: 'light',
     repository: 'me',
@@ -51,7 +57,7 @@ const ROWS: readonly Row[] = [
   })),
   row(ANY, '/api/flist/me/{}', ([name]) => ({ kind: 'dump', repository: undefined, name: withSuffix(name) })),
   row(ANY, '/api/flist/me/{}/(light|taglink|metadata)', ([name, view]) => viewOf('me', name, view)),
-  row(ANY, '/api/flist/me/.*', () => LATER),
+  row(ANY, '/api/flist/me/.*', () => OTHER),
   row(ANY, '/api/flist/{}', ([repository]) => ({ kind: 'list', repository })),
   row(ANY, '/api/flist/{}/tags/{}', ([repository, tag]) => ({ kind: 'tag-list', repository, tag })),
   row(/^INFO$/, '/api/flist/{}/{}', ([repository, name]) => viewOf(repository, name, 'light')),
@@ -106,17 +112,17 @@ function changeOf(asked: string, path: string): NameRequest | undefined {
 }
 
 export function askedOf({ profile, request }: RecordedCase): Asked {
-  if (profile === 'debug') return LATER
+  if (profile === 'debug') return ASIDE
   const [encoded = ''] = request.path.split('?')
   const path = decodeURIComponent(encoded).replace(/\/$/, '') // %2F is a slash before routing (hub-api.md 2)
-  if (EVENTS.test(path)) return LATER
+  if (EVENTS.test(path)) return { kind: 'events' }
   const change = changeOf(request.method, path)
   if (change !== undefined) return { kind: 'change', request: change }
   for (const [methods, pattern, asked] of ROWS) {
     const match = methods.test(request.method) ? pattern.exec(path) : null
     if (match !== null) return asked([match[1] ?? '', match[2] ?? '', match[3] ?? ''])
   }
-  return /^(?:GET|HEAD|OPTIONS)$/.test(request.method) ? OTHER : LATER
+  return OTHER
 }
 
 function row(methods: RegExp, path: string, asked: (words: Words) => Asked): Row {

@@ -204,7 +204,7 @@ describe('a layer', () => {
 
 describe('the start-up layer', () => {
   it('comes last', async () => {
-    registry.push('start:1', { layers: [one], config: { Cmd: ['run'] } })
+    registry.push('start:1', { layers: [one], config: { Entrypoint: ['run'] } })
     const image = await imagesAt(registry).pull('test.example/start:1', {})
     const layers: Buffer[] = []
     for await (const bytes of image.layers) layers.push(await collect(bytes))

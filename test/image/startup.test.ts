@@ -60,13 +60,22 @@ describe('/.startup.toml', () => {
 
   it('is told in the metadata too', () => {
     const config = parseImageConfig(
-      Buffer.from('{"config":{"Cmd":["/bin/a","b c"],"Env":["P=1","Q=\\"é"]}}'),
+      Buffer.from('{"config":{"Entrypoint":["/bin/a"],"Cmd":["b c"],"Env":["P=1","Q=\\"é"]}}'),
       AMD64,
     )
     assert.deepEqual(Object.fromEntries(startupMetadata(config)), {
       entrypoint: '["/bin/a", "b c"]',
       environ: '{"P": "1", "Q": "\\"é"}',
     })
+  })
+
+  it('is not told of an image that says nothing but the usual', () => {
+    const path = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+    const config = parseImageConfig(
+      Buffer.from(JSON.stringify({ config: { Cmd: ['sh'], Env: [path] } })),
+      AMD64,
+    )
+    assert.equal(startupMetadata(config).size, 0)
   })
 })
 
