@@ -1,7 +1,7 @@
 /** Who may do what (hub-api.md §3.1 and §3.4, hub-departures 18): read-only, other sites, sign-in, how often. */
 import type { IncomingMessage } from 'node:http'
 import { ADMINISTRATOR } from '../repo/names.ts'
-import { RateLimitedError } from '../errors.ts'
+import { RateLimitedError, UnavailableError } from '../errors.ts'
 import { envelope, redirect, styleB } from './answer.ts'
 import { activeUser, administrator, SignInFailure, type Credentials } from './auth-header.ts'
 import { headerOf, isCrossSite, isOwnHost } from './auth-origin.ts'
@@ -67,7 +67,7 @@ export class Gatekeeper {
     try {
       return await signIn()
     } catch (error) {
-      this.#failures.take(address)
+      if (!(error instanceof UnavailableError)) this.#failures.take(address) // a server that is down proves nothing
       throw error
     }
   }

@@ -5,6 +5,7 @@ import { bytesAnswer, compactJson, redirect, withHeaders, type Answer, type Flat
 import { userActor } from './auth-header.ts'
 import { LoginStates } from './auth-login-state.ts'
 import { queryOf, type Call, type Route } from './call.ts'
+import type { Sessions } from './session.ts'
 import type { Site } from './site.ts'
 
 type SignedIn = (call: Call, user: string) => Promise<Answer> | Answer
@@ -61,7 +62,7 @@ export function threeBotRoutes(site: Site, threeBot: ThreeBotLogin): Route[] {
       query: CALLBACK_QUERY,
       handle: end(TOKEN_CALLBACK, makeToken),
     },
-    ...keyRoutes(threeBot),
+    ...keyRoutes(threeBot, sessions),
   ]
 }
 
@@ -71,7 +72,7 @@ const CALLBACK_QUERY = { signedAttempt: 'what the user signed', error: 'why the 
 const NOT_KEPT: FlatHeaders = ['Cache-Control', 'no-store']
 
 /** The keys of those who signed in: seen, and forgotten when a user has a new one. */
-function keyRoutes({ keys }: ThreeBotLogin): Route[] {
+function keyRoutes({ keys }: ThreeBotLogin, sessions: Sessions): Route[] {
   const list = async () => {
     const items = await keys.list()
     const views = items.map(({ user, publicKey, pinnedS }) => ({
@@ -83,6 +84,7 @@ function keyRoutes({ keys }: ThreeBotLogin): Route[] {
   }
   const forget = async ({ params: { user = '' } }: Call) => {
     if (!(await keys.forget(user))) throw new NotFoundError('no key of that user')
+    sessions.closeAllOf(user) // whoever has the old key may sit at one
     return compactJson({ forgotten: user })
   }
   const path = '/api/v1/login-keys'
