@@ -74,6 +74,7 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
   const { resp, jobs } = await openTraffic(parts, config, { ...kept, codec }, options)
 
   const site = siteOptions(config, options, options.isPublic ? resp.addresses : config.resp, httpAddresses)
+  const running = { config, identity, repositories, database, startedAtMs, clock }
   const deps: HttpDeps = {
     repositories,
     flists,
@@ -94,19 +95,16 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
     tokens,
     ...createSignIn(config, { ...database, ...identity, ...site, clock }),
     operator: jobs,
-    status: statusOf({
-      version: options.version,
-      config,
-      identity,
-      repositories,
-      database,
-      startedAtMs,
-      clock,
-    }),
+    status: statusOf({ version: options.version, ...running }),
     log,
     clock,
   }
-  await http.open(deps, site, metricsOf(database, resp, repositories))
+  // Requests come last and leave first: what they work with is there as long as one is under way.
+  await parts.open(
+    'requests',
+    () => http.open(deps, site, metricsOf(database, resp, repositories)),
+    () => Promise.all([http.stop(), ingest.stop()]).then(() => {}),
+  )
   return {
     http: httpAddresses.map((address) => `http://${formatHostPort(address)}`),
     resp: resp.addresses.map(formatHostPort),

@@ -118,7 +118,8 @@ class SessionRun {
     const changes = this.#changesOf(one)
     if (asked.kind === 'aside') {
       await this.#planter.plant(changes, one.request.path)
-      return { id, seq, outcome: 'aside', departures: [], differences: this.#stateDifferences() }
+      const differences = this.#stateDifferences()
+      return { id, seq, outcome: differences.length > 0 ? 'differing' : 'aside', departures: [], differences }
     }
     if (asked.kind === 'events' && this.#isListening) return await this.#listen(one)
     if (asked.kind === 'post') return await this.#post(one, asked, changes)

@@ -30,7 +30,7 @@ export function reportText(results: readonly CaseResult[]): string {
     .join(', ')
   return [
     ...differing,
-    `sent for their effect, response not recorded: ${outcomes.unrecorded}; of the web framework's debug mode, which is not here: ${outcomes.aside}`,
+    `sent for their effect, response not recorded: ${outcomes.unrecorded}; set aside (the web framework's debug mode, a content nobody recorded): ${outcomes.aside}`,
     `departures (hub-departures.md): ${departures}`,
     `matched ${outcomes.matched}, departed ${outcomes.departed}, differing ${outcomes.differing}`,
     '',
