@@ -7,7 +7,7 @@ import type { ChunkStore, KnownContent } from '../store/chunk-store.ts'
 import type { Lease, NewFlist } from '../store/flist-store.ts'
 import type { RowStore } from '../store/row-store.ts'
 import { Semaphore } from '../util/semaphore.ts'
-import type { AbortOptions } from '../util/units.ts'
+import { SECOND_MS, type AbortOptions } from '../util/units.ts'
 import type { Archives } from './archive-intake.ts'
 import type { FlistCounts } from './entry.ts'
 import { IngestLane } from './ingest-lane.ts'
@@ -30,6 +30,8 @@ export interface IngestOptions {
   readonly limits?: Partial<IngestLimits>
   /** Archives taken in at once; more wait for their turn. */
   readonly maxAtOnce?: number
+  /** How long threads stay after a large archive. */
+  readonly restMs?: number
 }
 
 export interface ArchiveOptions extends AbortOptions {
@@ -50,8 +52,9 @@ interface Source {
 }
 
 const DEFAULT_AT_ONCE = 2
-/** After an archive of more files its thread holds 100 MiB for nothing; another one takes 100 ms. */
-const MAX_FILES_OF_A_LANE = 10_000
+/** After an archive of more files a thread holds 100 MiB: for a while, because its code is fast by then. */
+const LARGE_FILES = 10_000
+const REST_MS = 60 * SECOND_MS
 /** Ids taken apart between two looks at other work. */
 const IDS_AT_A_TIME = 16_384
 
@@ -67,8 +70,13 @@ export class Ingest {
   readonly #idle: IngestLane[] = []
   readonly #running = new Set<Promise<unknown>>()
   readonly #stopping = new AbortController()
+  readonly #restMs: number
 
-  constructor(parts: IngestParts, { limits = {}, maxAtOnce = DEFAULT_AT_ONCE }: IngestOptions = {}) {
+  constructor(
+    parts: IngestParts,
+    { limits = {}, maxAtOnce = DEFAULT_AT_ONCE, restMs = REST_MS }: IngestOptions = {},
+  ) {
+    this.#restMs = restMs
     this.#parts = parts
     this.#limits = { ...INGEST_LIMITS, ...limits }
     this.#turns = new Semaphore(maxAtOnce)
@@ -146,17 +154,31 @@ export class Ingest {
     let isLarge = false
     try {
       const made = await upload.run(archives)
-      isLarge = made.counts.regular > MAX_FILES_OF_A_LANE
+      isLarge = made.counts.regular > LARGE_FILES
       return made
     } finally {
       for (const end of [signal, lane.broken]) end.removeEventListener('abort', giveUp)
-      await this.#leave(lane, upload.isWorkerIdle && !isLarge)
+      await this.#leave(lane, upload.isWorkerIdle, isLarge)
     }
   }
 
   /** Keeps a lane for the next upload, or one in its place. */
-  async #leave(lane: IngestLane, isReusable: boolean): Promise<void> {
-    if (isReusable && !this.#stopping.signal.aborted) return void this.#idle.push(lane)
+  async #leave(lane: IngestLane, isReusable: boolean, isLarge: boolean): Promise<void> {
+    if (!isReusable || this.#stopping.signal.aborted) return await this.#replace(lane)
+    this.#idle.push(lane)
+    if (!isLarge) return
+    const rest = () => {
+      const at = this.#idle.indexOf(lane)
+      if (at < 0) return // at work again
+      this.#idle.splice(at, 1)
+      const ending = this.#replace(lane)
+      this.#running.add(ending)
+      void ending.finally(() => this.#running.delete(ending))
+    }
+    setTimeout(rest, this.#restMs).unref()
+  }
+
+  async #replace(lane: IngestLane): Promise<void> {
     await lane.close()
     if (this.#idle.length === 0 && !this.#stopping.signal.aborted) this.#idle.push(new IngestLane())
   }

@@ -2,6 +2,10 @@ import { createHash } from 'node:crypto'
 import type { Lease, NewFlist } from '../store/flist-store.ts'
 import type { Actor } from './call.ts'
 import type { Site } from './site.ts'
+import { MIB } from '../util/units.ts'
+
+/** Rendered for its readers at once; larger ones take 90 MiB and half a second, when somebody asks. */
+const EAGER_BYTES = 1 * MIB
 
 /** Names a flist whose chunks are durable here: the flist, then the operation, each durable before the next. */
 export async function publishFlist(
@@ -13,5 +17,6 @@ export async function publishFlist(
   const md5 = createHash('md5').update(flist.bytes).digest('hex')
   const target = { kind: 'file', flist: id, sizeBytes: flist.bytes.length, md5 } as const
   await repositories.apply(repository, [{ type: 'put', name, target }], user)
+  if (flist.bytes.length > EAGER_BYTES) return
   served.get(id).catch((error: unknown) => log.warn('cannot render a new flist', { name }, error))
 }

@@ -80,6 +80,20 @@ describe('entries beyond what memory is given', () => {
   })
 })
 
+describe('threads that have made a large flist', () => {
+  it('end after a rest, and others take the next archive', async () => {
+    const bench = new IngestBench({ restMs: 0 })
+    const archive = tarOf(
+      ...Array.from({ length: 10_001 }, (_, n) => member({ path: `f${n}`, content: 'x' })),
+    )
+    const first = await bench.take(archive)
+    const second = bench.take(archive) // at once, by the threads that rest
+    assert.ok(Buffer.from((await second).flist.bytes).equals(first.flist.bytes))
+    await new Promise((resolve) => setTimeout(resolve, 50)) // no clock to turn: the rest is a timer
+    assert.ok(Buffer.from((await bench.take(archive)).flist.bytes).equals(first.flist.bytes))
+  })
+})
+
 describe('the lease of an upload', () => {
   it('holds every chunk before it is written, and known ones too', async () => {
     const bench = new IngestBench()
