@@ -111,8 +111,13 @@ function checkedName(repository: string): string {
 
 /** The repository that a header or a cookie asks to act as; both are percent-encoded. */
 export function activeUser(request: IncomingMessage): string | undefined {
+  return activeUserOfHeader(request) ?? cookieOf(request, 'active-user')
+}
+
+/** Our own header alone: with authentication off the original passes over the cookie. */
+export function activeUserOfHeader(request: IncomingMessage): string | undefined {
   const header = headerOf(request, 'active-user')
-  return header === undefined ? cookieOf(request, 'active-user') : decoded(header)
+  return header === undefined ? undefined : decoded(header)
 }
 
 function sha256(text: string): Buffer {

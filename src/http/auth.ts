@@ -3,7 +3,13 @@ import type { IncomingMessage } from 'node:http'
 import { ADMINISTRATOR } from '../repo/names.ts'
 import { RateLimitedError, UnavailableError } from '../errors.ts'
 import { envelope, redirect, styleB } from './answer.ts'
-import { activeUser, administrator, SignInFailure, type Credentials } from './auth-header.ts'
+import {
+  activeUser,
+  activeUserOfHeader,
+  administrator,
+  SignInFailure,
+  type Credentials,
+} from './auth-header.ts'
 import { headerOf, isCrossSite, isOwnHost } from './auth-origin.ts'
 import type { Actor, Route } from './call.ts'
 import { clientAddress, type ClientAddress } from './client-address.ts'
@@ -91,7 +97,7 @@ export class Gatekeeper {
       // Nothing else tells a page whose name was made to lead here (DNS rebinding) from one of ours.
       if (!isOwnHost(request, this.#options.publicUrl))
         throw new Refusal(styleB(403, 'cross-site request refused'))
-      return administrator({ sub: ADMINISTRATOR, idp: 'none' }, activeUser(request))
+      return administrator({ sub: ADMINISTRATOR, idp: 'none' }, activeUserOfHeader(request))
     }
     const hasHeader = (request.headers.authorization ?? '') !== ''
     return route.access === 'session' && !hasHeader
