@@ -16,7 +16,8 @@ export function parsePaxRecords(bytes: Uint8Array): PaxRecord[] {
     const digits = space < 0 ? '' : toLatin1(bytes.subarray(at, Math.min(space, at + 12)))
     const end = at + (/^\d+$/.test(digits) ? Number(digits) : 0)
     const equals = bytes.indexOf(EQUALS, space)
-    if (end > bytes.length || equals < space || equals >= end - 1 || bytes[end - 1] !== NEWLINE) {
+    const isWhole = end <= bytes.length && bytes[end - 1] === NEWLINE
+    if (space < 0 || equals < space || equals >= end - 1 || !isWhole) {
       throw new MalformedError('tar', 'not a tar archive: a pax header is broken')
     }
     records.push([toLatin1(bytes.subarray(space + 1, equals)), bytes.subarray(equals + 1, end - 1)])

@@ -281,7 +281,17 @@ describe('what is no tar archive', () => {
     assert.throws(() => read(bad), /member "over\/there": members of the type "M" are not taken/)
   })
 
-  const broken = ['5 a=', '0 a=b\n', '999 a=b\n', ' a=b\n', '5 ab\n', '12345678901234567890 a=b\n', 'x']
+  const broken = [
+    '6 a=b\nx',
+    '6 a=b\n\0\0',
+    '5 a=',
+    '0 a=b\n',
+    '999 a=b\n',
+    ' a=b\n',
+    '5 ab\n',
+    '12345678901234567890 a=b\n',
+    'x',
+  ]
   for (const text of broken) {
     it(`has the pax header ${JSON.stringify(text)}`, () => {
       const header = patched(member({ path: 'x', content: text }), { 156: 'x' })
