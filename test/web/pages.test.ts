@@ -108,8 +108,9 @@ describe('the pages in a browser', { skip: NO_BROWSER }, () => {
   })
 
   it('show names and texts of others, and run none of them', async (t) => {
-    await upload(open, EVIL_FLIST.replace('.flist', '.tar.gz'), EVIL_REPOSITORY)
-    const page = await visit(t, '/')
+    // With authentication off everybody is Administrator: a repository of another is made where it is on.
+    await upload(closed, EVIL_FLIST.replace('.flist', '.tar.gz'), EVIL_REPOSITORY)
+    const page = await visit(t, '/', {}, closed)
     await page.getByRole('link', { name: EVIL_REPOSITORY }).click()
     assert.equal(await heading(page), EVIL_REPOSITORY)
     await page.getByRole('link', { name: EVIL_FLIST }).click()
@@ -129,7 +130,7 @@ describe('the pages in a browser', { skip: NO_BROWSER }, () => {
       const query = path === '/merge' ? 'source' : 'q'
       const suffix =
         path === '/token' ? `/${encodeURIComponent(EVIL)}` : `?${query}=${encodeURIComponent(EVIL)}`
-      const response = await page.goto(open.http + path + suffix)
+      const response = await page.goto(closed.http + path + suffix)
       const headers = response?.headers() ?? {}
       assert.match(headers['content-security-policy'] ?? '', /^default-src 'none'; .*frame-ancestors 'none'$/)
       assert.equal(headers['x-content-type-options'], 'nosniff')
