@@ -18,6 +18,7 @@ import { createSignIn } from './node-sign-in.ts'
 import { metricsOf, statusOf } from './node-status.ts'
 import { NodeJobs } from './operator.ts'
 import { openIdentity, type Identity } from './repo/identity.ts'
+import { rowAuthority } from './repo/row-authority.ts'
 import { openRepositories, type SignedRepositories } from './repo/repositories.ts'
 import { Tokens } from './repo/tokens.ts'
 import { createRespServer } from './resp/server.ts'
@@ -153,7 +154,8 @@ async function openKept(
   const identity = await openIdentity(rows, { directory: folder.keys, clock })
   const tokens = openTokens(config, identity, database, clock)
   const admin = await tokens.ensureAdminToken(folder.tokenFile)
-  const repositories = await openRepositories({ rows, identity, clock })
+  const authority = rowAuthority(rows)
+  const repositories = await openRepositories({ rows, identity, clock, authority: () => authority })
   const leases = new RowLeases(rows, clock)
   const flists = new RowFlistStore(rows, chunks)
   return { folder, database, controlSocket, identity, tokens, admin, repositories, leases, flists }

@@ -1,28 +1,25 @@
 import { HubError } from '../errors.ts'
-import { decodeNodeRecord } from '../format/governance.ts'
 import { decodeOperation, logId, repositoryId, verifyOperation } from '../format/operation.ts'
 import type { SignedOperation } from '../format/operation.ts'
 import type { FlistId } from '../store/flist-store.ts'
-import type { RowStore } from '../store/row-store.ts'
-import { equalBytes, readU64be, toHex, toLatin1 } from '../util/bytes.ts'
+import type { RowStore, Space } from '../store/row-store.ts'
+import { compareBytes, equalBytes, readU64be, toHex, toLatin1 } from '../util/bytes.ts'
 import type { AbortOptions } from '../util/units.ts'
-import { governanceKey } from './identity.ts'
-import { repositoryDigest, viewOf } from './operation-batch.ts'
+import type { Authority } from './authority.ts'
+import { repositoryDigest } from './operation-batch.ts'
 import {
   decodeLogRow,
   decodeRepositoryRow,
-  encodePastVersion,
-  encodeVersion,
-  encodeViewRow,
   idRange,
   logKey,
+  parseViewKey,
   parseVersionKey,
   placeValue,
-  prefixRange,
   SPACES,
 } from './rows.ts'
-import { placeEffects, stateOf } from './state.ts'
-import type { NameState, PlacedEffect } from './state.ts'
+import type { NameState } from './state.ts'
+import { countedIn, rowId, stateRanges, stateRows } from './state-rows.ts'
+import type { RepositoryName } from './state-rows.ts'
 
 /** Something that fsck names. */
 export interface OperationProblem {
@@ -53,13 +50,19 @@ export interface CheckOptions extends AbortOptions {
 /** Runs `work` while nobody changes that repository. */
 export type Exclusive = <T>(repository: string, work: () => Promise<T>) => Promise<T>
 
+/** Whose operations they are to be. */
+export interface Realm {
+  readonly realm: Uint8Array
+  readonly authority: Authority
+}
+
 /**
  * Reads all operations, one repository at a time, and compares everything that was made from them with what they say.
  * Nobody waits for it, unless a repository looks wrong: as it may have changed meanwhile, it is read again, alone.
  */
 export async function* checkOperations(
   rows: RowStore,
-  realm: Uint8Array,
+  realm: Realm,
   exclusive: Exclusive,
   options: CheckOptions,
 ): AsyncGenerator<OperationProblem> {
@@ -83,15 +86,30 @@ async function collect(problems: AsyncIterable<OperationProblem>): Promise<Opera
   return found
 }
 
+/** What is wrong when a row of these spaces is not what the operations say. */
+const DIFFERENCES: Readonly<Record<Space, OperationProblem['kind']>> = {
+  [SPACES.heads]: 'heads-differ',
+  [SPACES.past]: 'history-differs',
+  [SPACES.view]: 'view-differs',
+}
+
+interface CheckedLog {
+  readonly operations: readonly SignedOperation[]
+  readonly heads: readonly Uint8Array[]
+  /** Rows of operations, readable or not. */
+  readonly rows: number
+}
+
 class OperationCheck {
   readonly #rows: RowStore
   readonly #realm: Uint8Array
+  readonly #authority: Authority
   readonly #options: CheckOptions
-  readonly #authors = new Map<string, boolean>()
 
-  constructor(rows: RowStore, realm: Uint8Array, options: CheckOptions) {
+  constructor(rows: RowStore, { realm, authority }: Realm, options: CheckOptions) {
     this.#rows = rows
     this.#realm = realm
+    this.#authority = authority
     this.#options = options
   }
 
@@ -102,14 +120,14 @@ class OperationCheck {
     if (!equalBytes(id, repositoryId(this.#realm, name))) {
       yield { kind: 'repository-row', id: name, detail: 'it is not of this realm, or has another name' }
     }
-    const effects: PlacedEffect[] = []
+    const all: SignedOperation[] = []
     const heads: Uint8Array[] = []
     let found = 0
     for await (const [key, logRow] of this.#rows.rows(SPACES.logs, idRange(id), this.#options)) {
       const log = yield* this.#log(key.subarray(32), logRow, id)
-      for (const effect of log.effects) effects.push(effect)
+      for (const signed of log.operations) all.push(signed)
       heads.push(...log.heads)
-      found += log.operations
+      found += log.rows
     }
     if (found !== operations || !equalBytes(digest, repositoryDigest(heads))) {
       yield {
@@ -118,7 +136,7 @@ class OperationCheck {
         detail: `it counts ${operations} operations of ${found}, or their digest differs`,
       }
     }
-    yield* this.#state(id, name, stateOf(effects))
+    yield* this.#state({ id, name }, countedIn(id, all, this.#authority))
   }
 
   /** Every operation of a log: its bytes, signature, author, place and chain. */
@@ -126,47 +144,41 @@ class OperationCheck {
     id: Uint8Array,
     logRow: Uint8Array,
     repository: Uint8Array,
-  ): AsyncGenerator<
-    OperationProblem,
-    { effects: PlacedEffect[]; heads: readonly Uint8Array[]; operations: number }
-  > {
+  ): AsyncGenerator<OperationProblem, CheckedLog> {
     const log = attempt(() => decodeLogRow(logRow))
     if (typeof log === 'string') {
       yield { kind: 'log-heads', id: toHex(id), detail: log }
-      return { effects: [], heads: [], operations: 0 }
+      return { operations: [], heads: [], rows: 0 }
     }
-    const effects: PlacedEffect[] = []
+    const operations: SignedOperation[] = []
+    const ends = new Map<string, Uint8Array>()
     const chain = new Set<string>()
-    let operations = 0
-    let tip: Uint8Array | undefined
+    let rows = 0
     for await (const [key, bytes] of this.#rows.rows(SPACES.operations, idRange(id), this.#options)) {
-      operations++
+      rows++
       this.#options.onOperation?.()
       const hash = key.subarray(40)
       const signed = yield* this.#operation(hash, bytes)
       if (signed === undefined) continue
-      const { operation } = signed
+      const { sequence, previous, author, incarnation } = signed.operation
       const isPlaced =
-        operation.sequence === readU64be(key, 32) &&
-        equalBytes(id, logId(repository, operation.author, operation.incarnation))
+        sequence === readU64be(key, 32) && equalBytes(id, logId(repository, author, incarnation))
       if (!isPlaced || !this.#hasPlace(signed, id)) {
         yield { kind: 'operation-place', id: toHex(hash), detail: 'it is not where its log and number say' }
       }
-      if (operation.previous !== undefined && !chain.has(toLatin1(operation.previous))) {
-        yield {
-          kind: 'operation-chain',
-          id: toHex(hash),
-          detail: `operation ${operation.sequence} follows one that is not there`,
-        }
+      if (previous !== undefined && !chain.has(toLatin1(previous))) {
+        const detail = `operation ${sequence} follows one that is not there`
+        yield { kind: 'operation-chain', id: toHex(hash), detail }
       }
+      if (previous !== undefined) ends.delete(toLatin1(previous))
+      ends.set(toLatin1(hash), hash)
       chain.add(toLatin1(hash))
-      tip = hash
-      effects.push(...placeEffects(signed))
+      operations.push(signed)
     }
-    const isEnd = tip !== undefined && log.heads.some((head) => tip !== undefined && equalBytes(head, tip))
-    if (!isEnd)
-      yield { kind: 'log-heads', id: toHex(id), detail: 'its last operation is not the one it names' }
-    return { effects, heads: log.heads, operations }
+    if (!isSameSet([...ends.values()], log.heads)) {
+      yield { kind: 'log-heads', id: toHex(id), detail: 'it does not end with the operations it names' }
+    }
+    return { operations, heads: log.heads, rows }
   }
 
   async *#operation(
@@ -187,24 +199,11 @@ class OperationCheck {
       yield { kind: 'operation-signature', id, detail: 'its author did not sign it' }
       return undefined
     }
-    if (!this.#isMember(signed.operation.author) || !equalBytes(signed.operation.realm, this.#realm)) {
-      yield {
-        kind: 'operation-author',
-        id,
-        detail: `${toHex(signed.operation.author)} may not write in this realm`,
-      }
+    const { author, realm } = signed.operation
+    if (!this.#authority.isAdmitted(author) || !equalBytes(realm, this.#realm)) {
+      yield { kind: 'operation-author', id, detail: `${toHex(author)} may not write in this realm` }
     }
     return signed
-  }
-
-  #isMember(author: Uint8Array): boolean {
-    const id = toLatin1(author)
-    const known = this.#authors.get(id)
-    if (known !== undefined) return known
-    const row = this.#rows.get(SPACES.governance, governanceKey.node(author))
-    const isMember = row !== undefined && isNodeRecord(row, author)
-    this.#authors.set(id, isMember)
-    return isMember
   }
 
   #hasPlace({ hash, operation }: SignedOperation, log: Uint8Array): boolean {
@@ -214,28 +213,25 @@ class OperationCheck {
 
   /** What stands, what was replaced and what lists show, against what the operations say. */
   async *#state(
-    id: Uint8Array,
-    name: string,
-    state: ReadonlyMap<string, NameState>,
+    repository: RepositoryName,
+    counted: ReadonlySet<SignedOperation>,
   ): AsyncGenerator<OperationProblem> {
-    const heads = new Map<string, Uint8Array>()
-    const past = new Map<string, Uint8Array>()
-    const view = new Map<string, Uint8Array>()
-    for (const [key, names] of state) {
-      for (const version of names.heads) heads.set(versionId(key, version.operation), encodeVersion(version))
-      for (const version of names.past)
-        past.set(versionId(key, version.operation), encodePastVersion(version))
-      const shown = viewOf(names.heads)
-      if (shown !== undefined) view.set(key, encodeViewRow(shown))
-      yield* this.#missing(`${name}/${key}`, names)
+    const { rows, names } = stateRows(repository, counted)
+    for (const [key, state] of names) yield* this.#missing(`${repository.name}/${key}`, state)
+    const expected = new Map(rows)
+    for (const [space, range] of stateRanges(repository)) {
+      for await (const [key, value] of this.#rows.rows(space, range)) {
+        const wanted = expected.get(rowId(space, key))
+        expected.delete(rowId(space, key))
+        if (wanted === undefined) yield differs(repository.name, space, key, 'no operation says so')
+        else if (!equalBytes(wanted.value, value)) {
+          yield differs(repository.name, space, key, 'it is not what the operations say')
+        }
+      }
     }
-    const versionOf = (key: Uint8Array) => versionId(parseVersionKey(key).key, key.subarray(-32))
-    const viewed = (key: Uint8Array) =>
-      Buffer.from(key.subarray(Buffer.byteLength(name) + 1)).toString('utf8')
-    yield* this.#compare('heads-differ', name, heads, this.#rows.rows(SPACES.heads, idRange(id)), versionOf)
-    yield* this.#compare('history-differs', name, past, this.#rows.rows(SPACES.past, idRange(id)), versionOf)
-    const viewRows = this.#rows.rows(SPACES.view, prefixRange(Buffer.from(name)))
-    yield* this.#compare('view-differs', name, view, viewRows, viewed)
+    for (const { space, key } of expected.values()) {
+      yield differs(repository.name, space, key, 'it is missing')
+    }
   }
 
   *#missing(id: string, { heads }: NameState): Generator<OperationProblem> {
@@ -244,25 +240,6 @@ class OperationCheck {
       const detail = `operation ${toHex(operation)} names flist ${toHex(target.flist)}, which is not held`
       yield { kind: 'flist-missing', id, detail }
     }
-  }
-
-  async *#compare(
-    kind: OperationProblem['kind'],
-    repository: string,
-    expected: Map<string, Uint8Array>,
-    found: AsyncIterable<readonly [Uint8Array, Uint8Array]>,
-    idOf: (key: Uint8Array) => string,
-  ): AsyncGenerator<OperationProblem> {
-    for await (const [key, value] of found) {
-      const id = idOf(key)
-      const wanted = expected.get(id)
-      expected.delete(id)
-      if (wanted === undefined) yield { kind, id: `${repository}/${id}`, detail: 'no operation says so' }
-      else if (!equalBytes(wanted, value)) {
-        yield { kind, id: `${repository}/${id}`, detail: 'it is not what the operations say' }
-      }
-    }
-    for (const id of expected.keys()) yield { kind, id: `${repository}/${id}`, detail: 'it is missing' }
   }
 
   /** Operations that no log claims. */
@@ -285,8 +262,15 @@ class OperationCheck {
   }
 }
 
-function versionId(key: string, operation: Uint8Array): string {
-  return `${key}~${toHex(operation).slice(0, 16)}`
+function differs(repository: string, space: Space, key: Uint8Array, detail: string): OperationProblem {
+  const version = () => `${parseVersionKey(key).key}~${toHex(key.subarray(-32)).slice(0, 16)}`
+  const name = space === SPACES.view ? parseViewKey(key).key : version()
+  return { kind: DIFFERENCES[space] ?? 'view-differs', id: `${repository}/${name}`, detail }
+}
+
+function isSameSet(a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean {
+  const [left, right] = [a, b].map((hashes) => [...hashes].sort(compareBytes).map(toHex).join())
+  return left === right
 }
 
 /** What `decode` gives, or why it does not. */
@@ -297,9 +281,4 @@ function attempt<T>(decode: () => T): T | string {
     if (error instanceof HubError) return error.message
     throw error
   }
-}
-
-function isNodeRecord(row: Uint8Array, node: Uint8Array): boolean {
-  const record = attempt(() => decodeNodeRecord(row))
-  return typeof record !== 'string' && equalBytes(record.node, node)
 }

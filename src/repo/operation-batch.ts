@@ -1,102 +1,117 @@
 import { createHash } from 'node:crypto'
-import { logId, repositoryId } from '../format/operation.ts'
+import { LimitError } from '../errors.ts'
+import { compareTimes, logId } from '../format/operation.ts'
 import type { SignedOperation } from '../format/operation.ts'
 import type { RowChange, Space } from '../store/row-store.ts'
-import { compareBytes, concat, fromUtf8, toLatin1, u64be } from '../util/bytes.ts'
+import { compareBytes, concat, equalBytes, fromUtf8, toLatin1, u64be } from '../util/bytes.ts'
 import {
   encodeLogRow,
-  encodePastVersion,
   encodeRepositoryRow,
-  encodeVersion,
   encodeViewRow,
   logKey,
   operationKey,
   placeValue,
   SPACES,
   supersededKey,
-  versionKey,
   viewKey,
 } from './rows.ts'
 import type { LogRow, ViewRow } from './rows.ts'
-import { advance, conflictsOf, endVersions, placeEffects } from './state.ts'
-import type { PlacedEffect, Version } from './state.ts'
+import { conflictsOf, placeEffects } from './state.ts'
+import type { Version } from './state.ts'
 
-/** A new operation, and what it meets. */
-export interface Arrival {
-  readonly signed: SignedOperation
-  /** The standing versions of each name it touches, by key. */
-  readonly heads: ReadonlyMap<string, readonly Version[]>
-  /** The log it extends; `undefined` when it starts one. */
-  readonly log: LogRow | undefined
-  /** Heads of the repository's other logs. */
-  readonly otherHeads: readonly Uint8Array[]
-  /** Operations of the repository before it. */
+/** Where the logs of a repository end, by log id. */
+export type Logs = ReadonlyMap<string, LogRow>
+
+/** Branches of one log that are taken: more of them prove nothing new (replication design 2.5). */
+export const MAX_BRANCHES = 8
+
+/** What of a repository is known before operations arrive. */
+export interface RepositoryBefore {
+  readonly id: Uint8Array
+  readonly name: string
+  readonly logs: Logs
   readonly operations: number
-  /** Number of the change, over all repositories. */
-  readonly change: number
-  /** Unix seconds of its arrival. */
-  readonly arrivedS: number
 }
 
-export interface OperationBatch {
-  /** Everything that one synced write must hold. */
+export interface LogBatch {
+  /** The operations themselves, their places, the ends of their logs and the repository's row. */
   readonly changes: readonly RowChange[]
-  readonly log: LogRow
-  /** What lists show afterwards; `undefined` for a name that is gone. */
-  readonly views: ReadonlyMap<string, ViewRow | undefined>
+  readonly logs: Logs
+  readonly operations: number
 }
 
-/** All rows of an operation that nobody has superseded yet. Pure. */
-export function operationBatch(arrival: Arrival): OperationBatch {
-  const { signed } = arrival
-  const { operation, hash, bytes } = signed
-  const repository = repositoryId(operation.realm, operation.repository)
-  const id = logId(repository, operation.author, operation.incarnation)
-  const log = nextLog(arrival)
-  const changes: RowChange[] = [
-    put(SPACES.operations, operationKey(id, operation.sequence, hash), bytes),
-    put(SPACES.places, hash, placeValue(id, operation.sequence)),
-    put(SPACES.logs, logKey(repository, id), encodeLogRow(log)),
-    put(SPACES.repositories, repository, repositoryRow(arrival)),
-    put(SPACES.changes, u64be(arrival.change), concat([repository, id])),
-  ]
-  if (arrival.log) changes.push(drop(SPACES.changes, u64be(arrival.log.change)))
-
-  const views = new Map<string, ViewRow | undefined>()
-  placeEffects(signed).forEach((effect, index) => {
-    const before = arrival.heads.get(effect.key) ?? []
-    const view = viewOf(advance(before, effect, false))
-    views.set(effect.key, view)
+/**
+ * Rows of new operations of one repository, whether they count or not. Pure. Each follows one that is here or before it
+ * in the list. `nextChange` numbers the changes of logs over all repositories.
+ * @throws {LimitError} when a log has too many branches.
+ */
+export function logBatch(
+  before: RepositoryBefore,
+  operations: readonly SignedOperation[],
+  { arrivedS, nextChange }: { readonly arrivedS: number; readonly nextChange: () => number },
+): LogBatch {
+  const logs = new Map(before.logs)
+  const changes: RowChange[] = []
+  const touched = new Map<string, Uint8Array>()
+  for (const signed of operations) {
+    const { operation, hash, bytes } = signed
+    const id = logId(before.id, operation.author, operation.incarnation)
     changes.push(
-      ...headChanges(repository, before, effect),
-      ...effect.supersedes.map((old) =>
-        put(SPACES.superseded, supersededKey(old, hash, index), fromUtf8(effect.key)),
-      ),
-      viewChange(operation.repository, effect.key, view),
+      put(SPACES.operations, operationKey(id, operation.sequence, hash), bytes),
+      put(SPACES.places, hash, placeValue(id, operation.sequence)),
     )
-  })
-  return { changes, log, views }
-}
-
-function nextLog({ signed, log, change }: Arrival): LogRow {
-  const { author, incarnation, sequence, time } = signed.operation
-  const others = (log?.heads ?? []).slice(1)
-  return { author, incarnation, sequence, time, change, heads: [signed.hash, ...others] }
-}
-
-function repositoryRow({ signed, otherHeads, operations, arrivedS }: Arrival): Uint8Array {
-  return encodeRepositoryRow({
-    name: signed.operation.repository,
-    digest: repositoryDigest([...otherHeads, signed.hash]),
-    operations: operations + 1,
+    logs.set(toLatin1(id), extendLog(logs.get(toLatin1(id)), signed))
+    touched.set(toLatin1(id), id)
+  }
+  for (const [key, id] of touched) {
+    const known = before.logs.get(key)
+    const log = logs.get(key)
+    if (log === undefined) continue
+    const change = nextChange()
+    logs.set(key, { ...log, change })
+    if (known !== undefined) changes.push(drop(SPACES.changes, u64be(known.change)))
+    changes.push(
+      put(SPACES.logs, logKey(before.id, id), encodeLogRow({ ...log, change })),
+      put(SPACES.changes, u64be(change), concat([before.id, id])),
+    )
+  }
+  const row = {
+    name: before.name,
+    digest: repositoryDigest([...logs.values()].flatMap(({ heads }) => heads)),
+    operations: before.operations + operations.length,
     updatedS: arrivedS,
-  })
+  }
+  changes.push(put(SPACES.repositories, before.id, encodeRepositoryRow(row)))
+  return { changes, logs, operations: row.operations }
+}
+
+/** A log after one more operation: its chain grows, or, when somebody else came first, it forks. */
+function extendLog(log: LogRow | undefined, { operation, hash }: SignedOperation): LogRow {
+  const { author, incarnation, sequence, time, previous } = operation
+  if (log === undefined) return { author, incarnation, sequence, time, change: 0, heads: [hash] }
+  const others = log.heads.filter((head) => previous === undefined || !equalBytes(head, previous))
+  if (others.length >= MAX_BRANCHES) throw new LimitError('branches of a log', MAX_BRANCHES, 'branches')
+  return {
+    ...log,
+    sequence: Math.max(log.sequence, sequence),
+    time: compareTimes(time, log.time) > 0 ? time : log.time,
+    heads: [hash, ...others],
+  }
 }
 
 /** Equal on two nodes that hold the same operations of a repository: 16 bytes. */
 export function repositoryDigest(logHeads: readonly Uint8Array[]): Uint8Array {
   const sorted = [...logHeads].sort(compareBytes)
   return createHash('sha256').update(concat(sorted)).digest().subarray(0, 16)
+}
+
+/** What operations that count say they replace. */
+export function supersededChanges(operations: readonly SignedOperation[]): RowChange[] {
+  return operations.flatMap((signed) =>
+    placeEffects(signed).flatMap(({ key, supersedes }, index) =>
+      supersedes.map((old) => put(SPACES.superseded, supersededKey(old, signed.hash, index), fromUtf8(key))),
+    ),
+  )
 }
 
 /** What lists show of a name with these heads; `undefined` when nothing stands but deletions. */
@@ -107,23 +122,7 @@ export function viewOf(heads: readonly Version[]): ViewRow | undefined {
   return { operation, target, updatedS, conflicts: conflictsOf(heads).length }
 }
 
-function headChanges(repository: Uint8Array, before: readonly Version[], effect: PlacedEffect): RowChange[] {
-  const { key, version, supersedes } = effect
-  const gone = new Set(supersedes.map(toLatin1))
-  const ended = endVersions(
-    before.filter(({ operation }) => gone.has(toLatin1(operation))),
-    version.time,
-  )
-  return [
-    put(SPACES.heads, versionKey(repository, key, version.operation), encodeVersion(version)),
-    ...ended.flatMap((past) => {
-      const rowKey = versionKey(repository, key, past.operation)
-      return [drop(SPACES.heads, rowKey), put(SPACES.past, rowKey, encodePastVersion(past))]
-    }),
-  ]
-}
-
-function viewChange(repository: string, key: string, view: ViewRow | undefined): RowChange {
+export function viewChange(repository: string, key: string, view: ViewRow | undefined): RowChange {
   const rowKey = viewKey(repository, key)
   return view === undefined ? drop(SPACES.view, rowKey) : put(SPACES.view, rowKey, encodeViewRow(view))
 }

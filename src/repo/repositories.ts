@@ -1,13 +1,14 @@
 import { InvalidInputError, LimitError } from '../errors.ts'
-import { effectKey, isTargetOf, MAX_SUPERSEDED, splitEffectKey } from '../format/effect.ts'
+import { effectKey, isTargetOf, MAX_SUPERSEDED } from '../format/effect.ts'
 import type { Effect } from '../format/effect.ts'
-import { HASH_BYTES, logId, MAX_EFFECTS, repositoryId, signOperation } from '../format/operation.ts'
+import { logId, MAX_EFFECTS, repositoryId, signOperation } from '../format/operation.ts'
 import type { SignedOperation } from '../format/operation.ts'
 import type { FlistId } from '../store/flist-store.ts'
-import type { RowStore } from '../store/row-store.ts'
-import { compareBytes, fromUtf8, readU64be, toLatin1 } from '../util/bytes.ts'
+import type { RowChange, RowStore } from '../store/row-store.ts'
+import { compareBytes, equalBytes, toLatin1 } from '../util/bytes.ts'
 import { KeyedMutex } from '../util/mutex.ts'
 import type { AbortOptions } from '../util/units.ts'
+import type { Authority } from './authority.ts'
 import { checkOperations } from './check.ts'
 import type { CheckOptions, OperationProblem } from './check.ts'
 import type { Change, Entry, HistoryItem, Repositories, Resolved, User } from './entry.ts'
@@ -19,151 +20,109 @@ import { createIncarnation, incarnationChange } from './identity.ts'
 import type { Identity } from './identity.ts'
 import { followLinks } from './links.ts'
 import { parseRepositoryName, parseTagName } from './names.ts'
-import { operationBatch } from './operation-batch.ts'
-import type { OperationBatch } from './operation-batch.ts'
-import {
-  decodeLogRow,
-  decodeRepositoryRow,
-  decodeViewRow,
-  idRange,
-  parseViewKey,
-  prefixRange,
-  SPACES,
-} from './rows.ts'
-import type { LogRow, ViewRow } from './rows.ts'
+import { nameDeltas } from './name-delta.ts'
+import { logBatch, supersededChanges, viewChange, viewOf } from './operation-batch.ts'
+import { readOperations } from './operation-reader.ts'
+import { emptyState, loadRepositories, loadRepository, show } from './repository-memory.ts'
+import type { RepositoryMemory, RepositoryState } from './repository-memory.ts'
+import { SPACES } from './rows.ts'
+import type { ViewRow } from './rows.ts'
+import { placeEffects } from './state.ts'
 import type { Version } from './state.ts'
-import { compareNames, RepositoryView } from './view.ts'
+import { remakeState } from './state-rows.ts'
+import { RepositoryView } from './view.ts'
 
 export interface RepositoriesDeps {
   readonly rows: RowStore
   readonly identity: Identity
   readonly clock: Clock
+  /** Whose operations count, as governance is now. */
+  readonly authority: () => Authority
 }
 
-/** One repository in memory: what wins under each name, and where its logs end. */
-interface RepositoryState {
-  readonly name: string
-  readonly id: Uint8Array
-  readonly view: RepositoryView
-  /** By log id. */
-  readonly logs: Map<string, LogRow>
-  operations: number
-  updatedS: number
+/** What became of operations that a peer sent. */
+export interface Received {
+  /** How many were new. */
+  readonly added: number
+  /** The first that follows one which is not here; it and those after it were not taken. */
+  readonly gap?: SignedOperation
 }
 
-/** Reads what wins under each name into memory: 100,000 names in about half a second. */
 export async function openRepositories(deps: RepositoriesDeps): Promise<SignedRepositories> {
-  const repositories = new SignedRepositories(deps)
-  await repositories.load()
-  return repositories
+  const { repositories, nextChange } = await loadRepositories(deps.rows)
+  return new SignedRepositories(deps, repositories, nextChange)
 }
 
 /**
- * The repositories of this node, changed by operations that its key signs. Memory follows the rows: it changes only
- * once the batch of an operation is durable.
+ * The repositories of this node: changed by operations that its key signs, and by those of others. Memory follows the
+ * rows: it changes only once a batch is durable.
  */
 export class SignedRepositories implements Repositories {
   readonly #rows: RowStore
   readonly #identity: Identity
   readonly #wall: Clock
+  readonly #authority: () => Authority
   readonly #clock: HybridClock
-  readonly #states = new Map<string, RepositoryState>()
+  readonly #memory: RepositoryMemory
   readonly #turns = new KeyedMutex()
   /** Repositories whose rows may say more than memory. */
   readonly #stale = new Set<string>()
-  #names: readonly string[] | undefined = []
+  readonly #listeners = new Set<(repository: string) => void>()
   #incarnation: Uint8Array
-  #totalRevision = 0
-  #nextChange = 1
+  #nextChange: number
 
-  constructor({ rows, identity, clock }: RepositoriesDeps) {
+  constructor(
+    { rows, identity, clock, authority }: RepositoriesDeps,
+    memory: RepositoryMemory,
+    nextChange: number,
+  ) {
     this.#rows = rows
     this.#identity = identity
     this.#wall = clock
+    this.#authority = authority
     this.#clock = new HybridClock(clock)
     this.#incarnation = identity.incarnation
-  }
-
-  /** Once, before anything else. */
-  async load(): Promise<void> {
-    const byId = new Map<string, RepositoryState>()
-    for await (const [id, row] of this.#rows.rows(SPACES.repositories)) {
-      const { name, operations, updatedS } = decodeRepositoryRow(row)
-      byId.set(toLatin1(id), this.#addState({ ...emptyState(name, id), operations, updatedS }))
-      this.#totalRevision += operations
+    this.#memory = memory
+    this.#nextChange = nextChange
+    for (const { logs } of memory.states()) {
+      for (const { time } of logs.values()) this.#clock.observe(time)
     }
-    for await (const [key, row] of this.#rows.rows(SPACES.logs)) {
-      const state = byId.get(toLatin1(key.subarray(0, HASH_BYTES)))
-      if (state !== undefined) this.#addLog(state, key, row)
-    }
-    for await (const [key, row] of this.#rows.rows(SPACES.view)) {
-      const { repository, key: name } = parseViewKey(key)
-      const state = this.#states.get(repository)
-      if (state !== undefined) show(state, name, decodeViewRow(row))
-    }
-    for await (const [key] of this.#rows.rows(SPACES.changes, { reverse: true, limit: 1 })) {
-      this.#nextChange = readU64be(key) + 1
-    }
-  }
-
-  /** Takes one repository from its rows again: a write that failed may have landed. */
-  async #reload(name: string): Promise<void> {
-    const id = repositoryId(this.#identity.realm, name)
-    const row = this.#rows.get(SPACES.repositories, id)
-    if (row !== undefined) {
-      const { operations, updatedS } = decodeRepositoryRow(row)
-      const state = { ...emptyState(name, id), operations, updatedS }
-      for await (const [key, log] of this.#rows.rows(SPACES.logs, idRange(id))) this.#addLog(state, key, log)
-      for await (const [key, view] of this.#rows.rows(SPACES.view, prefixRange(fromUtf8(name)))) {
-        show(state, parseViewKey(key).key, decodeViewRow(view))
-      }
-      this.#totalRevision += operations - this.revision(name)
-      this.#addState(state)
-    }
-    this.#stale.delete(name)
-  }
-
-  #addLog(state: RepositoryState, key: Uint8Array, row: Uint8Array): void {
-    const log = decodeLogRow(row)
-    this.#clock.observe(log.time)
-    state.logs.set(toLatin1(key.subarray(HASH_BYTES)), log)
   }
 
   get totalRevision(): number {
-    return this.#totalRevision
+    return this.#memory.totalRevision
   }
 
   list(): readonly string[] {
-    this.#names ??= [...this.#states.keys()].sort(compareNames)
-    return this.#names
+    return this.#memory.names()
   }
 
   has(repository: string): boolean {
-    return this.#states.has(repository)
+    return this.#memory.get(repository) !== undefined
   }
 
   updatedS(repository: string): number {
-    return this.#states.get(repository)?.updatedS ?? 0
+    return this.#memory.get(repository)?.updatedS ?? 0
   }
 
   revision(repository: string): number {
-    return this.#states.get(repository)?.operations ?? 0
+    return this.#memory.get(repository)?.revision ?? 0
   }
 
   entries(repository: string): readonly Entry[] {
-    return this.#states.get(repository)?.view.entries() ?? []
+    return this.#memory.get(repository)?.view.entries() ?? []
   }
 
   tags(repository: string): readonly string[] {
-    return this.#states.get(repository)?.view.tags() ?? []
+    return this.#memory.get(repository)?.view.tags() ?? []
   }
 
   tagEntries(repository: string, tag: string): readonly Entry[] | undefined {
-    return this.#states.get(repository)?.view.tagEntries(tag)
+    return this.#memory.get(repository)?.view.tagEntries(tag)
   }
 
   find(repository: string, name: string, tag?: string): Entry | undefined {
-    return this.#states.get(repository)?.view.find(name, tag)
+    return this.#memory.get(repository)?.view.find(name, tag)
   }
 
   resolve(repository: string, name: string, tag?: string): Resolved | undefined {
@@ -171,8 +130,7 @@ export class SignedRepositories implements Repositories {
   }
 
   history(repository: string, name: string, tag?: string): Promise<HistoryItem[]> {
-    const id = repositoryId(this.#identity.realm, repository)
-    return readHistory(this.#rows, id, effectKey({ name, tag }))
+    return readHistory(this.#rows, this.#idOf(repository), effectKey({ name, tag }))
   }
 
   /** For the collector: the flists that must stay. */
@@ -183,42 +141,85 @@ export class SignedRepositories implements Repositories {
   /** For `fsck`: every operation read, checked, and the state made from them anew and compared. */
   checkOperations(options: CheckOptions): AsyncIterable<OperationProblem> {
     const exclusive = <T>(name: string, work: () => Promise<T>) => this.#turns.run(name, work)
-    return checkOperations(this.#rows, this.#identity.realm, exclusive, options)
+    const realm = { realm: this.#identity.realm, authority: this.#authority() }
+    return checkOperations(this.#rows, realm, exclusive, options)
+  }
+
+  /** Tells of each change of a repository, once it is durable and seen. Answers how to end that. */
+  subscribe(listener: (repository: string) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   async apply(repository: string, changes: readonly Change[], user: User): Promise<Entry[]> {
     parseRepositoryName(repository)
     checkChanges(changes)
-    return this.#turns.run(repository, () => this.#append(repository, changes, user))
+    return this.#turns.run(repository, async () => {
+      const state = await this.#state(repository)
+      const effects = await this.#effectsOf(state, changes)
+      if (effects.length === 0) return []
+      await this.#sign(state, effects, user)
+      return effects.flatMap(({ name, tag }) => this.find(repository, name, tag) ?? [])
+    })
   }
 
-  async #append(repository: string, changes: readonly Change[], user: User): Promise<Entry[]> {
-    if (this.#stale.has(repository)) await this.#reload(repository)
-    const state =
-      this.#states.get(repository) ?? emptyState(repository, repositoryId(this.#identity.realm, repository))
+  /**
+   * Takes operations of one repository that `readArrival` let in, each log's in its order, in one synced batch. Known
+   * ones are passed over.
+   * @throws {LimitError} when a log has too many branches.
+   */
+  async receive(repository: string, operations: readonly SignedOperation[]): Promise<Received> {
+    return this.#turns.run(repository, async () => {
+      const state = await this.#state(repository)
+      const { fresh, gap } = this.#sift(operations)
+      if (fresh.length > 0) await this.#takeForeign(state, fresh)
+      return { added: fresh.length, ...(gap && { gap }) }
+    })
+  }
+
+  /** Judges every repository anew that has a log of one of these nodes, after governance has changed. */
+  async recount(nodes: readonly Uint8Array[], options: AbortOptions = {}): Promise<void> {
+    const isAffected = ({ logs }: RepositoryState) =>
+      [...logs.values()].some(({ author }) => nodes.some((node) => equalBytes(node, author)))
+    for (const { name } of [...this.#memory.states()].filter(isAffected)) {
+      options.signal?.throwIfAborted()
+      await this.#turns.run(name, async () => {
+        const state = await this.#state(name)
+        const { changes, views } = await this.#remake(state, [])
+        await this.#write(name, changes)
+        this.#replace(state, views)
+      })
+    }
+  }
+
+  #idOf(repository: string): Uint8Array {
+    return repositoryId(this.#identity.realm, repository)
+  }
+
+  /** What is known of a repository; read again where a write failed, which may have landed. */
+  async #state(name: string): Promise<RepositoryState> {
+    const empty = emptyState(name, this.#idOf(name))
+    if (this.#stale.has(name)) {
+      const state = await loadRepository(this.#rows, empty)
+      if (state !== undefined) this.#memory.add(state)
+      this.#stale.delete(name)
+    }
+    return this.#memory.get(name) ?? empty
+  }
+
+  async #effectsOf(state: RepositoryState, changes: readonly Change[]): Promise<Effect[]> {
     const heads = new Map<string, readonly Version[]>()
     for (const change of changes) {
       const key = effectKey(change)
       heads.set(key, await readHeads(this.#rows, state.id, key))
     }
-    const effects = effectsOf(changes, heads)
-    if (effects.length === 0) return []
-    const batch = this.#sign(state, effects, heads, user)
-    await this.#write(repository, batch)
-    this.#commit(state, batch)
-    return effects.flatMap(({ name, tag }) => state.view.find(name, tag) ?? [])
+    return effectsOf(changes, heads)
   }
 
-  #sign(
-    state: RepositoryState,
-    effects: readonly Effect[],
-    heads: ReadonlyMap<string, readonly Version[]>,
-    user: User,
-  ): OperationBatch {
+  async #sign(state: RepositoryState, effects: readonly Effect[], user: User): Promise<void> {
     const { node, realm, rootVersion } = this.#identity
-    const id = toLatin1(logId(state.id, node.publicKey, this.#incarnation))
-    const log = state.logs.get(id)
-    const signed: SignedOperation = signOperation(
+    const log = state.logs.get(toLatin1(logId(state.id, node.publicKey, this.#incarnation)))
+    const signed = signOperation(
       {
         realm,
         repository: state.name,
@@ -233,64 +234,126 @@ export class SignedRepositories implements Repositories {
       },
       node,
     )
-    const otherHeads = [...state.logs].flatMap(([other, row]) =>
-      other === id ? row.heads.slice(1) : row.heads,
-    )
-    const { operations } = state
-    const arrivedS = Math.floor(this.#wall() / 1000)
-    return operationBatch({
-      signed,
-      heads,
-      log,
-      otherHeads,
-      operations,
-      arrivedS,
-      change: this.#nextChange++,
-    })
+    try {
+      await this.#take(state, [signed], [incarnationChange(this.#incarnation)])
+    } catch (error) {
+      // The batch may be on the disk all the same: its sequence number must not be signed twice.
+      this.#incarnation = createIncarnation()
+      throw error
+    }
   }
 
-  /**
-   * A batch that failed may be on the disk all the same, or half of it. Its sequence number must not be signed twice,
-   * so the next operation begins a new log.
-   */
-  async #write(repository: string, { changes }: OperationBatch): Promise<void> {
+  /** The new ones of a list, up to the first that follows one which is not here. */
+  #sift(operations: readonly SignedOperation[]): { fresh: SignedOperation[]; gap?: SignedOperation } {
+    const fresh: SignedOperation[] = []
+    const coming = new Set<string>()
+    const isHere = (hash: Uint8Array) =>
+      coming.has(toLatin1(hash)) || this.#rows.get(SPACES.places, hash) !== undefined
+    for (const signed of operations) {
+      if (isHere(signed.hash)) continue
+      const { previous } = signed.operation
+      if (previous !== undefined && !isHere(previous)) return { fresh, gap: signed }
+      fresh.push(signed)
+      coming.add(toLatin1(signed.hash))
+    }
+    return { fresh }
+  }
+
+  /** An operation of this data folder that is not in it: the folder is an older copy, and goes on under a new name. */
+  async #takeForeign(state: RepositoryState, fresh: readonly SignedOperation[]): Promise<void> {
+    const isOwn = fresh.some(
+      ({ operation: { author, incarnation } }) =>
+        equalBytes(author, this.#identity.node.publicKey) && equalBytes(incarnation, this.#incarnation),
+    )
+    if (isOwn) this.#incarnation = createIncarnation()
+    await this.#take(state, fresh, isOwn ? [incarnationChange(this.#incarnation)] : [])
+    for (const { operation } of fresh) this.#clock.observe(operation.time)
+  }
+
+  /** Stores operations, and what they change of those that count, in one batch; then readers see it. */
+  async #take(
+    state: RepositoryState,
+    operations: readonly SignedOperation[],
+    also: readonly RowChange[],
+  ): Promise<void> {
+    const arrivedS = Math.floor(this.#wall() / 1000)
+    const batch = logBatch(state, operations, { arrivedS, nextChange: () => this.#nextChange++ })
+    const judged = this.#judge(state, operations)
+    const made =
+      judged === undefined ? await this.#remake(state, operations) : await this.#extend(state, judged)
+    await this.#write(state.name, [...batch.changes, ...made.changes, ...also])
+    state.logs = batch.logs
+    state.operations = batch.operations
+    state.updatedS = arrivedS
+    if (judged === undefined) this.#replace(state, made.views)
+    else this.#show(state, made.views)
+  }
+
+  /** Those that count; `undefined` when only the whole log can tell. */
+  #judge(state: RepositoryState, operations: readonly SignedOperation[]): SignedOperation[] | undefined {
+    const authority = this.#authority()
+    const counted: SignedOperation[] = []
+    for (const signed of operations) {
+      const { author, incarnation, sequence } = signed.operation
+      const limits = authority.limitsOf(author, logId(state.id, author, incarnation))
+      if (limits === 'all') counted.push(signed)
+      else if (limits !== 'none' && limits.every((limit) => sequence <= limit.sequence)) return undefined
+    }
+    return counted
+  }
+
+  async #extend(state: RepositoryState, counted: readonly SignedOperation[]): Promise<Made> {
+    const deltas = await nameDeltas(this.#rows, state.id, counted.flatMap(placeEffects))
+    const views = new Map<string, ViewRow | undefined>()
+    const changes: RowChange[] = supersededChanges(counted)
+    for (const { key, heads, changes: ofName } of deltas) {
+      const view = viewOf(heads)
+      views.set(key, view)
+      for (const change of ofName) changes.push(change)
+      changes.push(viewChange(state.name, key, view))
+    }
+    return { changes, views }
+  }
+
+  async #remake(state: RepositoryState, also: readonly SignedOperation[]): Promise<Made> {
+    const operations: SignedOperation[] = [...also]
+    for await (const signed of readOperations(this.#rows, state.logs.keys())) operations.push(signed)
+    return await remakeState(this.#rows, state, operations, this.#authority())
+  }
+
+  async #write(repository: string, changes: readonly RowChange[]): Promise<void> {
     try {
-      await this.#rows.write([...changes, incarnationChange(this.#incarnation)])
+      await this.#rows.write(changes)
     } catch (error) {
-      this.#incarnation = createIncarnation()
       this.#stale.add(repository)
       throw error
     }
   }
 
-  #commit(state: RepositoryState, { log, views }: OperationBatch): void {
-    if (!this.#states.has(state.name)) this.#addState(state)
-    state.logs.set(toLatin1(logId(state.id, log.author, log.incarnation)), log)
-    state.operations++
-    state.updatedS = Math.floor(this.#wall() / 1000)
-    this.#totalRevision++
+  #show(state: RepositoryState, views: Made['views']): void {
+    this.#memory.commit(state, () => {
+      for (const [key, view] of views) show(state, key, view)
+    })
+    this.#announce(state.name)
+  }
+
+  /** The whole view is another one. */
+  #replace(before: RepositoryState, views: Made['views']): void {
+    const state = { ...before, view: new RepositoryView(), revision: before.revision + 1 }
     for (const [key, view] of views) show(state, key, view)
+    this.#memory.add(state)
+    this.#announce(state.name)
   }
 
-  #addState(state: RepositoryState): RepositoryState {
-    this.#states.set(state.name, state)
-    this.#names = undefined
-    return state
+  #announce(repository: string): void {
+    for (const listener of this.#listeners) listener(repository)
   }
 }
 
-function emptyState(name: string, id: Uint8Array): RepositoryState {
-  return { name, id, view: new RepositoryView(), logs: new Map(), operations: 0, updatedS: 0 }
-}
-
-function show(state: RepositoryState, key: string, row: ViewRow | undefined): void {
-  const { name, tag } = splitEffectKey(key)
-  if (row === undefined) {
-    state.view.delete(name, tag)
-    return
-  }
-  const entry = { repository: state.name, name, ...row }
-  state.view.set(tag === undefined ? entry : { ...entry, tag })
+/** Rows that operations change, and what lists show of the names afterwards. */
+interface Made {
+  readonly changes: readonly RowChange[]
+  readonly views: ReadonlyMap<string, ViewRow | undefined>
 }
 
 function checkChanges(changes: readonly Change[]): void {

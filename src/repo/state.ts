@@ -71,7 +71,8 @@ export function stateOf(effects: Iterable<PlacedEffect>): Map<string, NameState>
   return new Map([...names].map(([key, versions]) => [key, stateOfName(versions)]))
 }
 
-function stateOfName(effects: ReadonlyMap<string, PlacedEffect>): NameState {
+/** The state of one name from its accepted effects, by hash of their operations. */
+export function stateOfName(effects: ReadonlyMap<string, PlacedEffect>): NameState {
   const past = new Map<string, PastVersion>()
   for (const effect of effects.values()) {
     const replaced = effect.supersedes.flatMap((hash) => effects.get(toLatin1(hash))?.version ?? [])

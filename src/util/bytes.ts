@@ -54,6 +54,11 @@ export function toLatin1(bytes: Uint8Array): string {
   return asBuffer(bytes).toString('latin1')
 }
 
+/** What `toLatin1` was given. */
+export function fromLatin1(text: string): Uint8Array {
+  return Buffer.from(text, 'latin1')
+}
+
 /** Eight bytes, big-endian. `value` is a safe integer. */
 export function u64be(value: number): Uint8Array {
   const bytes = Buffer.allocUnsafe(8)

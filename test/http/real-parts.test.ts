@@ -8,6 +8,7 @@ import { test, type TestContext } from 'node:test'
 import { createChunkCodec } from '../../src/format/chunk-codec.ts'
 import { FlistInspector } from '../../src/flist/inspector.ts'
 import { openIdentity } from '../../src/repo/identity.ts'
+import { rowAuthority } from '../../src/repo/row-authority.ts'
 import { openRepositories } from '../../src/repo/repositories.ts'
 import { Tokens } from '../../src/repo/tokens.ts'
 import { RowLeases } from '../../src/store/leases.ts'
@@ -33,7 +34,7 @@ async function realNode(t: TestContext) {
   const chunks = new MemoryChunkStore()
   return {
     ...fakeNode(),
-    repositories: await openRepositories({ rows, identity, clock }),
+    repositories: await openRepositories({ rows, identity, clock, authority: () => rowAuthority(rows) }),
     flists: new RowFlistStore(rows, chunks),
     chunks,
     leases: new RowLeases(rows, clock),

@@ -1,0 +1,140 @@
+import { splitEffectKey } from '../format/effect.ts'
+import { HASH_BYTES } from '../format/operation.ts'
+import type { RowStore } from '../store/row-store.ts'
+import { fromUtf8, readU64be, toLatin1 } from '../util/bytes.ts'
+import type { Entry } from './entry.ts'
+import { MAX_AHEAD_MS } from './hybrid-clock.ts'
+import {
+  decodeLogRow,
+  decodeRepositoryRow,
+  decodeViewRow,
+  idRange,
+  parseViewKey,
+  prefixRange,
+  SPACES,
+} from './rows.ts'
+import type { LogRow, ViewRow } from './rows.ts'
+import { compareNames, RepositoryView } from './view.ts'
+
+/** One repository in memory: what wins under each name, and where its logs end. */
+export interface RepositoryState {
+  readonly name: string
+  readonly id: Uint8Array
+  readonly view: RepositoryView
+  /** By log id. */
+  logs: ReadonlyMap<string, LogRow>
+  operations: number
+  /** Grows with each change that readers may see. */
+  revision: number
+  /** Arrival of its last change here, unix seconds. */
+  updatedS: number
+}
+
+export interface Loaded {
+  readonly repositories: RepositoryMemory
+  /** The number after that of the last change. */
+  readonly nextChange: number
+}
+
+/** Reads what wins under each name into memory: 100,000 names in about half a second. */
+export async function loadRepositories(rows: RowStore): Promise<Loaded> {
+  const repositories = new RepositoryMemory()
+  const byId = new Map<string, RepositoryState & { logs: Map<string, LogRow> }>()
+  for await (const [id, row] of rows.rows(SPACES.repositories)) {
+    const { name, operations, updatedS } = decodeRepositoryRow(row)
+    const state = { ...emptyState(name, id), operations, revision: operations, updatedS, logs: new Map() }
+    byId.set(toLatin1(id), state)
+    repositories.add(state)
+  }
+  for await (const [key, row] of rows.rows(SPACES.logs)) {
+    byId
+      .get(toLatin1(key.subarray(0, HASH_BYTES)))
+      ?.logs.set(toLatin1(key.subarray(HASH_BYTES)), decodeLogRow(row))
+  }
+  for await (const [key, row] of rows.rows(SPACES.view)) {
+    const { repository, key: name } = parseViewKey(key)
+    const state = repositories.get(repository)
+    if (state !== undefined) show(state, name, decodeViewRow(row))
+  }
+  for await (const [key] of rows.rows(SPACES.changes, { reverse: true, limit: 1 })) {
+    return { repositories, nextChange: readU64be(key) + 1 }
+  }
+  return { repositories, nextChange: 1 }
+}
+
+/** One repository as its rows are; `undefined` when there is none. */
+export async function loadRepository(
+  rows: RowStore,
+  { name, id }: Pick<RepositoryState, 'name' | 'id'>,
+): Promise<RepositoryState | undefined> {
+  const row = rows.get(SPACES.repositories, id)
+  if (row === undefined) return undefined
+  const { operations, updatedS } = decodeRepositoryRow(row)
+  const logs = new Map<string, LogRow>()
+  const state = { ...emptyState(name, id), operations, revision: operations, updatedS, logs }
+  for await (const [key, log] of rows.rows(SPACES.logs, idRange(id))) {
+    logs.set(toLatin1(key.subarray(HASH_BYTES)), decodeLogRow(log))
+  }
+  for await (const [key, view] of rows.rows(SPACES.view, prefixRange(fromUtf8(name)))) {
+    show(state, parseViewKey(key).key, decodeViewRow(view))
+  }
+  return state
+}
+
+/** Repositories by name; what readers see. */
+export class RepositoryMemory {
+  readonly #states = new Map<string, RepositoryState>()
+  #names: readonly string[] | undefined = []
+  #totalRevision = 0
+
+  get totalRevision(): number {
+    return this.#totalRevision
+  }
+
+  get(name: string): RepositoryState | undefined {
+    return this.#states.get(name)
+  }
+
+  states(): Iterable<RepositoryState> {
+    return this.#states.values()
+  }
+
+  /** In byte order. */
+  names(): readonly string[] {
+    this.#names ??= [...this.#states.keys()].sort(compareNames)
+    return this.#names
+  }
+
+  /** A new one, or one read anew: its revision never falls. */
+  add(state: RepositoryState): void {
+    const before = this.#states.get(state.name)?.revision ?? 0
+    state.revision = Math.max(state.revision, before)
+    this.#totalRevision += state.revision - before
+    this.#states.set(state.name, state)
+    this.#names = undefined
+  }
+
+  /** Makes readers see a change of a repository, whether it is known already or not. */
+  commit(state: RepositoryState, change: () => void): void {
+    if (this.#states.get(state.name) !== state) this.add(state)
+    change()
+    state.revision++
+    this.#totalRevision++
+  }
+}
+
+export function emptyState(name: string, id: Uint8Array): RepositoryState {
+  return { name, id, view: new RepositoryView(), logs: new Map(), operations: 0, revision: 0, updatedS: 0 }
+}
+
+/** Lists one name of a repository, or takes it out. No time is shown far after the last arrival, whatever a clock said. */
+export function show(state: RepositoryState, key: string, row: ViewRow | undefined): void {
+  const { name, tag } = splitEffectKey(key)
+  if (row === undefined) {
+    state.view.delete(name, tag)
+    return
+  }
+  const updatedS = Math.min(row.updatedS, state.updatedS + MAX_AHEAD_MS / 1000)
+  const entry: Entry = { repository: state.name, name, ...row, updatedS }
+  state.view.set(tag === undefined ? entry : { ...entry, tag })
+}
