@@ -23,14 +23,13 @@ import { parseRepositoryName, parseTagName } from './names.ts'
 import { nameDeltas } from './name-delta.ts'
 import { logBatch, supersededChanges, viewChange, viewOf } from './operation-batch.ts'
 import { readOperations } from './operation-reader.ts'
-import { emptyState, loadRepositories, loadRepository, show } from './repository-memory.ts'
+import { emptyState, emptyView, loadRepositories, loadRepository, showAll } from './repository-memory.ts'
 import type { RepositoryMemory, RepositoryState } from './repository-memory.ts'
 import { SPACES } from './rows.ts'
 import type { ViewRow } from './rows.ts'
 import { placeEffects } from './state.ts'
 import type { Version } from './state.ts'
 import { remakeState } from './state-rows.ts'
-import { RepositoryView } from './view.ts'
 
 export interface RepositoriesDeps {
   readonly rows: RowStore
@@ -276,7 +275,7 @@ export class SignedRepositories implements Repositories {
     operations: readonly SignedOperation[],
     also: readonly RowChange[],
   ): Promise<void> {
-    const arrivedS = Math.floor(this.#wall() / 1000)
+    const arrivedS = Math.max(state.updatedS, Math.floor(this.#wall() / 1000))
     const batch = logBatch(state, operations, { arrivedS, nextChange: () => this.#nextChange++ })
     const judged = this.#judge(state, operations)
     const made =
@@ -331,16 +330,14 @@ export class SignedRepositories implements Repositories {
   }
 
   #show(state: RepositoryState, views: Made['views']): void {
-    this.#memory.commit(state, () => {
-      for (const [key, view] of views) show(state, key, view)
-    })
+    this.#memory.commit(state, () => showAll(state, views))
     this.#announce(state.name)
   }
 
   /** The whole view is another one. */
   #replace(before: RepositoryState, views: Made['views']): void {
-    const state = { ...before, view: new RepositoryView(), revision: before.revision + 1 }
-    for (const [key, view] of views) show(state, key, view)
+    const state = { ...before, ...emptyView(), revision: before.revision + 1 }
+    showAll(state, views)
     this.#memory.add(state)
     this.#announce(state.name)
   }

@@ -2,6 +2,7 @@ import { splitEffectKey } from '../format/effect.ts'
 import { HASH_BYTES } from '../format/operation.ts'
 import type { RowStore } from '../store/row-store.ts'
 import { fromUtf8, readU64be, toLatin1 } from '../util/bytes.ts'
+import { SECOND_MS } from '../util/units.ts'
 import type { Entry } from './entry.ts'
 import { MAX_AHEAD_MS } from './hybrid-clock.ts'
 import {
@@ -21,6 +22,8 @@ export interface RepositoryState {
   readonly name: string
   readonly id: Uint8Array
   readonly view: RepositoryView
+  /** Names whose time is too far after the last arrival to be shown as it is. */
+  readonly ahead: Map<string, ViewRow>
   /** By log id. */
   logs: ReadonlyMap<string, LogRow>
   operations: number
@@ -124,17 +127,32 @@ export class RepositoryMemory {
 }
 
 export function emptyState(name: string, id: Uint8Array): RepositoryState {
-  return { name, id, view: new RepositoryView(), logs: new Map(), operations: 0, revision: 0, updatedS: 0 }
+  return { name, id, ...emptyView(), logs: new Map(), operations: 0, revision: 0, updatedS: 0 }
 }
 
-/** Lists one name of a repository, or takes it out. No time is shown far after the last arrival, whatever a clock said. */
-export function show(state: RepositoryState, key: string, row: ViewRow | undefined): void {
+export function emptyView(): Pick<RepositoryState, 'view' | 'ahead'> {
+  return { view: new RepositoryView(), ahead: new Map() }
+}
+
+/** Lists names of a repository, or takes them out, after something has arrived. */
+export function showAll(
+  state: RepositoryState,
+  views: Iterable<readonly [string, ViewRow | undefined]>,
+): void {
+  for (const [key, row] of views) show(state, key, row)
+  for (const [key, row] of [...state.ahead]) show(state, key, row)
+}
+
+/** No time is shown far after the last arrival, whatever a clock said (replication.md, Settled points: times). */
+function show(state: RepositoryState, key: string, row: ViewRow | undefined): void {
   const { name, tag } = splitEffectKey(key)
+  state.ahead.delete(key)
   if (row === undefined) {
     state.view.delete(name, tag)
     return
   }
-  const updatedS = Math.min(row.updatedS, state.updatedS + MAX_AHEAD_MS / 1000)
-  const entry: Entry = { repository: state.name, name, ...row, updatedS }
+  const latestS = state.updatedS + MAX_AHEAD_MS / SECOND_MS
+  if (row.updatedS > latestS) state.ahead.set(key, row)
+  const entry: Entry = { repository: state.name, name, ...row, updatedS: Math.min(row.updatedS, latestS) }
   state.view.set(tag === undefined ? entry : { ...entry, tag })
 }

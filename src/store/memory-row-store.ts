@@ -6,6 +6,13 @@ import type { Row, RowChange, RowRange, RowStore, Space } from './row-store.ts'
 export class MemoryRowStore implements RowStore {
   readonly #spaces = new Map<Space, Map<string, Row>>()
 
+  /** Another store with the same rows, as a backup has them. */
+  copy(): MemoryRowStore {
+    const other = new MemoryRowStore()
+    for (const [space, rows] of this.#spaces) other.#spaces.set(space, new Map(rows))
+    return other
+  }
+
   get(space: Space, key: Uint8Array): Uint8Array | undefined {
     const row = this.#spaces.get(space)?.get(toLatin1(key))
     return row && Uint8Array.from(row[1])
