@@ -28,6 +28,7 @@ const move = fc.oneof(
       node,
       from: node,
       max: fc.integer({ min: 1, max: 4 }),
+      isReversed: fc.boolean(),
     }),
   },
   {
@@ -38,9 +39,9 @@ const move = fc.oneof(
       ms: fc.integer({ min: -1e7, max: 1e7 }),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant('save' as const), node }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('save' as const), node }) },
   {
-    weight: 1,
+    weight: 3,
     arbitrary: fc.record({ type: fc.constant('restore' as const), node, isNoticed: fc.boolean() }),
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('restart' as const), node }) },
@@ -83,7 +84,7 @@ export class World {
     actor.clock.ms += 1000
     if (one.type === 'write' || one.type === 'delete' || one.type === 'rename') {
       await actor.repositories.apply('r', changesOf(one), ALICE)
-    } else if (one.type === 'pull') await actor.pull(this.at(one.from), one.max)
+    } else if (one.type === 'pull') await actor.pull(this.at(one.from), one.max, one.isReversed)
     else if (one.type === 'hear') await this.hear(actor)
     else if (one.type === 'cut') await this.#cut(actor, this.at(one.by))
     else if (one.type === 'uncut') this.limits.delete(toHex(actor.key.publicKey))

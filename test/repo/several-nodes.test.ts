@@ -12,7 +12,7 @@ import { ALICE, flist } from './a-repository.ts'
 import { countedBy, histories, node, NODES, played, STATE, World } from './a-world.ts'
 import { REALM, TestAuthority, TestNode } from './several-nodes.ts'
 
-const RUNS = Number(process.env['ZHUB_TEST_RUNS'] ?? 100)
+const RUNS = Number(process.env['ZHUB_TEST_RUNS'] ?? 150)
 describe('operations of several nodes', () => {
   it('I4: end in one state on every node, which is what the operations alone say, also after a restart', async () => {
     await fc.assert(

@@ -79,10 +79,11 @@ export class TestNode {
   }
 
   /** Takes from another node what of a repository it has, log by log, at most `max` operations of each. */
-  async pull(from: TestNode, max = Infinity): Promise<Received[]> {
+  async pull(from: TestNode, max = Infinity, isReversed = false): Promise<Received[]> {
     const received: Received[] = []
     for await (const { id, name } of from.reader.repositories()) {
-      for (const log of await from.reader.logs(id)) {
+      const logs = await from.reader.logs(id)
+      for (const log of isReversed ? logs.reverse() : logs) {
         const bytes: Uint8Array[] = []
         for await (const one of from.reader.operations(log.id, 1)) bytes.push(one)
         const news = bytes
