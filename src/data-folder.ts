@@ -1,9 +1,10 @@
 /** The data folder of a node: its places and their modes. */
 import { createHash } from 'node:crypto'
-import { lstat, mkdir, readdir, rm } from 'node:fs/promises'
+import { lstat, readdir, rm } from 'node:fs/promises'
 import { tmpdir, userInfo } from 'node:os'
 import { dirname, join } from 'node:path'
 import { ForbiddenError } from './errors.ts'
+import { makeFolder } from './util/make-folder.ts'
 
 /** Longest path a unix socket takes on Linux and macOS, bytes, the closing NUL aside. */
 const MAX_SOCKET_PATH_BYTES = 103
@@ -28,9 +29,9 @@ export function dataFolder(root: string): DataFolder {
 
 /** Makes what is missing, private to this user, and empties the temporary folder. */
 export async function prepareDataFolder(folder: DataFolder): Promise<void> {
-  await mkdir(folder.root, { recursive: true, mode: 0o700 })
-  await mkdir(folder.keys, { recursive: true, mode: 0o700 })
-  await mkdir(folder.temporary, { recursive: true, mode: 0o700 })
+  await makeFolder(folder.root)
+  await makeFolder(folder.keys)
+  await makeFolder(folder.temporary)
   await prepareSocketFolder(dirname(folder.controlSocket))
   for (const name of await readdir(folder.temporary)) {
     await rm(join(folder.temporary, name), { recursive: true, force: true })
@@ -39,7 +40,7 @@ export async function prepareDataFolder(folder: DataFolder): Promise<void> {
 
 /** @throws {ForbiddenError} when somebody else made the folder first: who owns it could take our commands. */
 async function prepareSocketFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 })
+  await makeFolder(path)
   const { uid } = await lstat(path)
   if (uid !== userInfo().uid) throw new ForbiddenError(`${path} belongs to another user`)
 }

@@ -55,7 +55,12 @@ function serveNode(settings: Settings, json: boolean): Promise<ExitCode> {
   return serve({
     open: () => {
       const config = configOf(settings)
-      return startNode(config, { version, log: loggerOf(config), isPublic: true })
+      const log = loggerOf(config)
+      process.on('uncaughtException', (error) => {
+        log.error('the node ends: an error that nobody expected', {}, error)
+        process.exit(1)
+      })
+      return startNode(config, { version, log, isPublic: true })
     },
     json,
     version,

@@ -309,5 +309,10 @@ function warningsOf(config: Config, site: SiteOptions, identity: Identity): stri
   if (!config.auth) warnings.push('authentication is off: everybody who reaches the API is Administrator')
   if (identity.isRestored)
     warnings.push('this data folder is a restored copy: the node signs under a new incarnation')
+  for (const { path, mode } of identity.exposed) {
+    warnings.push(
+      `others could read ${path} (mode 0${mode.toString(8)}); it is closed now, but who read it has the key`,
+    )
+  }
   return warnings
 }

@@ -1,5 +1,5 @@
 /** The jobs of the node's owner: asked for by the command line, and done by themselves in the background. */
-import { cp, mkdir } from 'node:fs/promises'
+import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from './config.ts'
 import type { DataFolder } from './data-folder.ts'
@@ -11,12 +11,17 @@ import { backupDatabase } from './store/backup.ts'
 import { collect, type Collected, type CollectorDeps } from './store/collector.ts'
 import type { Database } from './store/database.ts'
 import { checkStore, type Problem } from './store/fsck.ts'
+import { JobTimes, type JobName } from './store/job-times.ts'
 import type { RowFlistStore } from './store/row-flist-store.ts'
 import { scrub, type Scrubbed } from './store/scrubber.ts'
 import { every, type Task } from './util/every.ts'
+import { makeFolder } from './util/make-folder.ts'
 import type { Logger } from './util/logger.ts'
 import { Mutex } from './util/mutex.ts'
-import { DAY_MS, HOUR_MS, SECOND_MS } from './util/units.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from './util/units.ts'
+
+/** A job that is due waits until a node that has just started has answered those who waited for it. */
+const SETTLE_MS = MINUTE_MS
 
 /** Problems that one report lists; a store with more is not repaired by reading on. */
 const MAX_PROBLEMS = 10_000
@@ -115,7 +120,7 @@ export class NodeJobs implements Operator {
       const total = database.chunks.totals().bytes
       const tell = (done: number) => onProgress?.({ done, total: Math.max(done, total), unit: 'bytes' })
       const { bytes } = await backupDatabase(database, directory, { signal, onProgress: tell })
-      await mkdir(join(directory, 'keys'), { recursive: true, mode: 0o700 })
+      await makeFolder(join(directory, 'keys'))
       await cp(folder.keys, join(directory, 'keys'), {
         recursive: true,
         filter: (source) => !NOT_COPIED.has(source.slice(folder.keys.length + 1)),
@@ -157,12 +162,19 @@ export class NodeJobs implements Operator {
     for (const { id, detail } of problems) this.#deps.log.error('a chunk is damaged', { id, detail })
   }
 
-  #background(name: string, periodMs: number, work: (signal: AbortSignal) => Promise<unknown>): Task {
-    const { log } = this.#deps
+  /** Counts its period from the last time that it was done, also by an earlier run of this node. */
+  #background(name: JobName, periodMs: number, work: (signal: AbortSignal) => Promise<unknown>): Task {
+    const { log, database, collector } = this.#deps
+    const times = new JobTimes(database.rows, collector.clock)
+    times.begin(name).catch((error: unknown) => log.error(`cannot note the job ${name}`, {}, error))
     return every(
       periodMs,
-      async (signal) => void (await work(signal)),
+      async (signal) => {
+        await work(signal)
+        await times.markDone(name)
+      },
       (error) => log.error(`the background job ${name} failed`, {}, error),
+      Math.max(times.dueInMs(name, periodMs), SETTLE_MS),
     )
   }
 }

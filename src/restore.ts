@@ -1,8 +1,9 @@
 /** `zhub restore`: a backup becomes the data folder of a node that does not exist yet. */
-import { chmod, cp, mkdir, rename, rm } from 'node:fs/promises'
+import { chmod, cp, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { InvalidInputError } from './errors.ts'
 import { restoreDatabase } from './store/backup.ts'
+import { makeFolder } from './util/make-folder.ts'
 
 /**
  * Copies beside the data folder first and moves it into place as one step: what is interrupted is no data folder.
@@ -11,7 +12,7 @@ import { restoreDatabase } from './store/backup.ts'
 export async function restoreDataFolder(backup: string, data: string, signal: AbortSignal): Promise<object> {
   const fresh = `${data}.restoring`
   await rm(fresh, { recursive: true, force: true })
-  await mkdir(fresh, { recursive: true, mode: 0o700 })
+  await makeFolder(fresh)
   try {
     await restoreDatabase(backup, fresh, { signal })
     signal.throwIfAborted()

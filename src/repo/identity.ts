@@ -11,6 +11,7 @@ import { equalBytes, fromUtf8 } from '../util/bytes.ts'
 import { markBoot } from './boot-marker.ts'
 import type { Clock } from './hybrid-clock.ts'
 import { openKeyFolder, openSeed, readSeed } from './keys.ts'
+import type { ExposedKey } from './keys.ts'
 import { createPrivateFile, readPrivateFile } from './private-file.ts'
 import { SPACES } from './rows.ts'
 
@@ -26,6 +27,8 @@ export interface Identity {
   readonly incarnation: Uint8Array
   /** This start took a new incarnation although the node had signed before: it runs on a restored copy. */
   readonly isRestored: boolean
+  /** What of the keys others could have read until now. */
+  readonly exposed: readonly ExposedKey[]
 }
 
 export interface IdentityOptions {
@@ -52,7 +55,7 @@ export const governanceKey = {
  * @throws {CorruptError} when the keys are not those that this index was made with.
  */
 export async function openIdentity(rows: RowStore, { directory, clock }: IdentityOptions): Promise<Identity> {
-  await openKeyFolder(directory)
+  const exposed = await openKeyFolder(directory)
   const node = await openNodeKey(rows, directory)
   const tokenSeed = await openSeed(directory, 'token.seed')
   const root = await openRealm(directory, clock)
@@ -63,7 +66,7 @@ export async function openIdentity(rows: RowStore, { directory, clock }: Identit
     put(SPACES.governance, governanceKey.root(root.root.version), root.bytes),
     ...(await admitSelf(rows, directory, { root, node, tokenSeed, nowS: Math.floor(clock() / 1000) })),
   ])
-  return { node, tokenSeed, realm: root.id, rootVersion: root.root.version, incarnation, isRestored }
+  return { node, tokenSeed, realm: root.id, rootVersion: root.root.version, incarnation, isRestored, exposed }
 }
 
 function put(space: string, key: Uint8Array, value: Uint8Array): RowChange {

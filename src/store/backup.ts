@@ -1,5 +1,5 @@
 /** A consistent copy of both databases of a running node, and the way back. */
-import { cp, mkdir, open, readdir, rm } from 'node:fs/promises'
+import { cp, open, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConflictError, InvalidInputError } from '../errors.ts'
 import type { AbortOptions } from '../util/units.ts'
@@ -10,6 +10,7 @@ import { LevelRowStore } from './level-row-store.ts'
 import { LevelWriter, type ByteDatabase } from './level-writer.ts'
 import { hasFormat } from './migrations.ts'
 import type { Iterator } from 'classic-level'
+import { makeFolder } from '../util/make-folder.ts'
 
 const BATCH_BYTES = 8 * MIB
 const BATCH_ROWS = 2000
@@ -30,7 +31,7 @@ export async function backupDatabase(
   folder: string,
   options: BackupOptions = {},
 ): Promise<{ readonly bytes: number }> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await makeFolder(folder)
   if ((await readdir(folder)).length > 0) throw new ConflictError(`${folder} is not empty`)
   const rows = levels.index.iterator()
   const payloads = levels.payloads.iterator()

@@ -1,5 +1,4 @@
 /** The two LevelDBs of a data folder, and the stores over them. */
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import { MIB } from '../util/units.ts'
@@ -11,6 +10,7 @@ import type { ByteDatabase } from './level-writer.ts'
 import { migrate } from './migrations.ts'
 import { PayloadLog } from './payload-log.ts'
 import type { RowStore } from './row-store.ts'
+import { makeFolder } from '../util/make-folder.ts'
 
 /** 16 MiB write buffers flush in 26–63 ms instead of 240 (64 MiB) and cost no throughput. */
 const OPTIONS = {
@@ -49,7 +49,7 @@ export async function openDatabase(
   folder: string,
   { minFreeBytes, clock }: DatabaseOptions,
 ): Promise<Database> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await makeFolder(folder)
   const index = await openLevel(join(folder, 'index'), INDEX_CACHE_BYTES)
   let log: ByteDatabase | undefined
   try {
@@ -75,7 +75,7 @@ async function closeAll(chunks: LevelChunkStore, levels: Database['levels']): Pr
 }
 
 export async function openLevel(location: string, cacheSize = PAYLOAD_CACHE_BYTES): Promise<ByteDatabase> {
-  await mkdir(location, { recursive: true, mode: 0o700 })
+  await makeFolder(location)
   const level: ByteDatabase = new ClassicLevel<Uint8Array, Uint8Array>(location, { ...OPTIONS, cacheSize })
   await inStore(() => level.open())
   return level

@@ -5,18 +5,22 @@ export interface Task {
   stop(): Promise<void>
 }
 
-/** Waits, runs `work`, waits again; never overlapping. Failures go to `onError`; aborts do not. */
+/**
+ * Waits `firstMs`, runs `work`, waits a period, runs it again …; never overlapping. Failures go to `onError`; aborts do
+ * not.
+ */
 export function every(
   periodMs: number,
   work: (signal: AbortSignal) => Promise<void>,
   onError: (error: unknown) => void,
+  firstMs = periodMs,
 ): Task {
   const stopping = new AbortController()
   const { signal } = stopping
 
   const ended = (async () => {
-    while (!signal.aborted) {
-      await sleep(periodMs, undefined, { signal, ref: false }).catch(() => {})
+    for (let waitMs = firstMs; !signal.aborted; waitMs = periodMs) {
+      await sleep(waitMs, undefined, { signal, ref: false }).catch(() => {})
       if (signal.aborted) return
       await work(signal).catch((error: unknown) => {
         if (!signal.aborted) onError(error)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { CorruptError } from '../../src/errors.ts'
@@ -34,6 +34,17 @@ describe('the identity of a node', () => {
       asText({ ...second, node: second.node.publicKey }),
       asText({ ...first, node: first.node.publicKey }),
     )
+  })
+
+  it('closes keys that others could read, and says which', async (context) => {
+    const directory = join(await temporaryFolder(context), 'keys')
+    const rows = new MapRows()
+    assert.deepEqual((await openIdentity(rows, { directory, clock })).exposed, [])
+    const path = join(directory, 'node.key')
+    await chmod(path, 0o644)
+    const { exposed } = await openIdentity(rows, { directory, clock })
+    assert.deepEqual(exposed, [{ path, mode: 0o644 }])
+    assert.equal((await stat(path)).mode & 0o777, 0o600)
   })
 
   it('signs with the key it shows', async (context) => {

@@ -61,6 +61,7 @@ export class TestNode {
       rootVersion: 1,
       incarnation: this.incarnation,
       isRestored: false,
+      exposed: [],
     }
     this.repositories = await openRepositories({
       rows,

@@ -53,6 +53,16 @@ describe('every', () => {
   })
 })
 
+describe('every, with a first wait of its own', () => {
+  it('runs at once when it is due', async () => {
+    const keepAlive = setInterval(() => {}, 1000)
+    await new Promise<void>((resolve, reject) => {
+      const task = every(1_000_000, async () => void task.stop().then(resolve, reject), reject, 0)
+    })
+    clearInterval(keepAlive)
+  })
+})
+
 describe('waiting in line', () => {
   it('a mutex runs one at a time in order, also after a failure', async () => {
     const mutex = new Mutex()
