@@ -1,0 +1,51 @@
+import type { AbortOptions } from '../util/units.ts'
+
+/** A framed two-way stream to one peer: each message whole, in order. */
+export interface Channel {
+  /** Ed25519 public key of the other end, proved by the handshake; 32 bytes. */
+  readonly peer: Uint8Array
+  /** Resolves when there is room for more. @throws once the channel is closed. */
+  send(message: Uint8Array | readonly Uint8Array[], options?: AbortOptions): Promise<void>
+  /**
+   * Once. Ends when the other side closed, throws when the channel broke. Pulling is what makes room: who does not pull
+   * stops the sender.
+   */
+  messages(): AsyncIterable<Uint8Array>
+  close(): Promise<void>
+  abort(reason: Error): void
+}
+
+export interface ProtocolOptions {
+  readonly maxMessageBytes: number
+  readonly maxChannelsPerPeer: number
+}
+
+export interface PeerInfo {
+  readonly key: Uint8Array
+  readonly address: string
+  readonly sinceMs: number
+}
+
+/** How bytes come to peers and from them. */
+export interface PeerHost {
+  /** Public key of this node. */
+  readonly key: Uint8Array
+  /** Multiaddrs, each with `/p2p/…`. */
+  addresses(): readonly string[]
+  start(): Promise<void>
+  /** After it no handle is left. */
+  stop(): Promise<void>
+  handle(protocol: string, options: ProtocolOptions, onChannel: (channel: Channel) => void): void
+  /** Connects first where it must. @throws {UnavailableError} when the peer cannot be reached. */
+  open(peer: Uint8Array, protocol: string, options: AbortOptions & ProtocolOptions): Promise<Channel>
+  /** Answers the key that was there. */
+  connect(address: string, options?: AbortOptions): Promise<Uint8Array>
+  disconnect(peer: Uint8Array): Promise<void>
+  peers(): readonly PeerInfo[]
+  subscribe(listener: {
+    connected?(peer: Uint8Array): void
+    disconnected?(peer: Uint8Array): void
+  }): () => void
+  /** Addresses to try for a peer. */
+  learn(peer: Uint8Array, addresses: readonly string[]): void
+}
