@@ -30,7 +30,7 @@ const FORMAT = 'sync message'
 
 export interface Hello {
   readonly realm: Uint8Array
-  /** Of this database, 16 random bytes: another one has other numbers of changes. */
+  /** Of this run of the node, 16 random bytes: in another run changes have other numbers. */
   readonly database: Uint8Array
   /** Number of its latest change. */
   readonly change: number

@@ -29,7 +29,7 @@ export interface Replica {
   readonly state: () => Promise<Uint8Array>
 }
 
-/** How far this node has followed the changes of a peer's database. */
+/** How far this node has followed the changes in one run of a peer. */
 export interface Cursor {
   readonly database: Uint8Array
   readonly change: number

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { MAX_ITEMS, MAX_OPERATIONS, MAX_OPERATIONS_BYTES } from '../format/sync-message.ts'
-import type { RepositoryDigest, SyncRequest, SyncResponse } from '../format/sync-message.ts'
+import type { Hello, RepositoryDigest, SyncRequest, SyncResponse } from '../format/sync-message.ts'
 import { MAX_OBJECT_BYTES } from '../format/descriptor.ts'
 import type { OperationReader } from '../repo/operation-reader.ts'
 import { compareBytes, EMPTY, equalBytes } from '../util/bytes.ts'
@@ -17,12 +17,12 @@ export interface GovernanceRecords {
 
 export interface SyncAnswersDeps {
   readonly realm: Uint8Array
-  /** Of this database, 16 bytes. */
+  /** Of this run of the node, 16 random bytes: the numbers of its changes hold for one run, so that no backup put back can lie. */
   readonly database: Uint8Array
   readonly operations: OperationReader
   readonly governance: GovernanceRecords
-  /** Grows with each change of a repository. */
-  readonly revision: () => number
+  /** Over all repositories, as `stateDigest` makes it. */
+  readonly state: () => Promise<Uint8Array>
   /** A descriptor or a page of a chunk list, by SHA-256. */
   readonly object: (id: Uint8Array) => Uint8Array | undefined
   readonly now: () => number
@@ -30,16 +30,8 @@ export interface SyncAnswersDeps {
 
 /** What this node tells its peers of what it holds. Every answer is bounded by the limits of its message. */
 export function syncAnswers(deps: SyncAnswersDeps): SyncAnswers {
-  const state = stateDigest(deps)
   return {
-    hello: async () => ({
-      realm: deps.realm,
-      database: deps.database,
-      change: await deps.operations.lastChange(),
-      governance: deps.governance.digest(),
-      state: await state(),
-      wallMs: deps.now(),
-    }),
+    hello: () => ownHello(deps),
     changes: (request) => changes(deps, request),
     repositories: async ({ after }) => {
       const items: RepositoryDigest[] = []
@@ -66,11 +58,23 @@ export function syncAnswers(deps: SyncAnswersDeps): SyncAnswers {
   }
 }
 
-/** Over all repositories in order: equal on nodes that hold the same operations. Made anew after a change. */
-export function stateDigest({
-  operations: reader,
-  revision,
-}: Pick<SyncAnswersDeps, 'operations' | 'revision'>): () => Promise<Uint8Array> {
+/** What this node says of itself. */
+export async function ownHello(deps: SyncAnswersDeps): Promise<Hello> {
+  return {
+    realm: deps.realm,
+    database: deps.database,
+    change: await deps.operations.lastChange(),
+    governance: deps.governance.digest(),
+    state: await deps.state(),
+    wallMs: Math.floor(deps.now()),
+  }
+}
+
+/**
+ * Over all repositories in order, 16 bytes: equal on nodes that hold the same operations. Made anew after a change;
+ * `revision` grows with each.
+ */
+export function stateDigest(reader: OperationReader, revision: () => number): () => Promise<Uint8Array> {
   let known: { readonly revision: number; readonly digest: Uint8Array } | undefined
   return async () => {
     const now = revision()

@@ -1,0 +1,208 @@
+import { isAbort } from '../errors.ts'
+import { MAX_SYNC_BYTES } from '../format/sync-message.ts'
+import type { Hello } from '../format/sync-message.ts'
+import type { Channel, PeerHost } from '../net/peer-host.ts'
+import { toHex } from '../util/bytes.ts'
+import type { Logger } from '../util/logger.ts'
+import type { Scheduler } from '../util/scheduler.ts'
+import { MINUTE_MS, SECOND_MS } from '../util/units.ts'
+import { Bell } from './bell.ts'
+import { pull } from './pull.ts'
+import type { Cursor, Pulled, Replica } from './pull.ts'
+import { SyncClient } from './sync-client.ts'
+import { serveSync } from './sync-server.ts'
+import type { SyncAnswers } from './sync-server.ts'
+
+export const SYNC_PROTOCOL = '/zhub/sync/1.0.0'
+const PROTOCOL_OPTIONS = { maxMessageBytes: MAX_SYNC_BYTES, maxChannelsPerPeer: 2 }
+
+/** Between two pulls from a peer that says nothing, half as much more or less. Replication.md 2.8, as the next. */
+const PERIOD_MS = MINUTE_MS
+/** What changes within this time is one hint. */
+const DEBOUNCE_MS = 200
+const FIRST_RETRY_MS = SECOND_MS
+
+export interface ReplicatorDeps {
+  readonly host: PeerHost
+  readonly replica: Replica
+  readonly answers: SyncAnswers
+  /** What this node says of itself. */
+  readonly hello: () => Promise<Hello>
+  readonly scheduler: Scheduler
+  readonly log: Logger
+  /** May a peer be asked and answered? */
+  readonly isMember: (peer: Uint8Array) => boolean
+  /** Tells of each change of a repository; answers how to end that. */
+  readonly onChange: (listener: () => void) => () => void
+  readonly onPulled: (peer: Uint8Array, pulled: Pulled) => void
+}
+
+/** What is known of a peer that is connected. */
+export interface PeerState {
+  readonly peer: Uint8Array
+  /** Unix milliseconds of the last whole pull. */
+  readonly pulledMs: number | undefined
+  /** Why the last one failed. */
+  readonly failure: string | undefined
+}
+
+interface Neighbour {
+  readonly bell: Bell
+  readonly stopping: AbortController
+  client: SyncClient | undefined
+  pulledMs: number | undefined
+  failure: string | undefined
+  ended: Promise<void>
+}
+
+/**
+ * Keeps this node's operations equal to those of its peers: pulls from each as soon as it is connected, when it hints
+ * that something changed, and now and then anyway; hints when something changes here. Each node pulls for itself, so
+ * what one of them does not do costs the others nothing.
+ */
+export class Replicator {
+  readonly #deps: ReplicatorDeps
+  readonly #neighbours = new Map<string, Neighbour>()
+  /** How far each peer's changes were followed; it outlives a connection, and neither process. */
+  readonly #cursors = new Map<string, Cursor>()
+  readonly #change: Bell
+  readonly #stopping = new AbortController()
+  readonly #unsubscribe: Array<() => void> = []
+  #announcing: Promise<void> = Promise.resolve()
+
+  constructor(deps: ReplicatorDeps) {
+    this.#deps = deps
+    this.#change = new Bell(deps.scheduler)
+  }
+
+  start(): void {
+    const { host, onChange } = this.#deps
+    host.handle(SYNC_PROTOCOL, PROTOCOL_OPTIONS, (channel) => void this.#serve(channel))
+    this.#unsubscribe.push(
+      onChange(() => this.#change.ring()),
+      host.subscribe({
+        connected: (peer) => this.#meet(peer),
+        disconnected: (peer) => void this.#leave(peer),
+      }),
+    )
+    for (const { key } of host.peers()) this.#meet(key)
+    this.#announcing = this.#announce()
+  }
+
+  async stop(): Promise<void> {
+    for (const unsubscribe of this.#unsubscribe.splice(0)) unsubscribe()
+    this.#stopping.abort()
+    await Promise.all([...this.#neighbours.keys()].map((id) => this.#end(id)))
+    await this.#announcing
+  }
+
+  peers(): PeerState[] {
+    return [...this.#neighbours].map(([id, { pulledMs, failure }]) => ({
+      peer: Buffer.from(id, 'hex'),
+      pulledMs,
+      failure,
+    }))
+  }
+
+  /** Pulls from every peer soon, without waiting for a hint. */
+  hurry(): void {
+    for (const { bell } of this.#neighbours.values()) bell.ring()
+  }
+
+  async #serve(channel: Channel): Promise<void> {
+    const { answers, isMember, log } = this.#deps
+    const { peer } = channel
+    if (!isMember(peer)) {
+      channel.abort(new Error('not a member of this realm'))
+      return
+    }
+    try {
+      await serveSync(channel, answers, () => this.#neighbours.get(toHex(peer))?.bell.ring())
+    } catch (error) {
+      log.debug(`a sync channel ended: ${messageOf(error)}`, { peer: toHex(peer) })
+    }
+  }
+
+  #meet(peer: Uint8Array): void {
+    const id = toHex(peer)
+    if (this.#neighbours.has(id) || this.#stopping.signal.aborted || !this.#deps.isMember(peer)) return
+    const neighbour: Neighbour = {
+      bell: new Bell(this.#deps.scheduler),
+      stopping: new AbortController(),
+      client: undefined,
+      pulledMs: undefined,
+      failure: undefined,
+      ended: Promise.resolve(),
+    }
+    this.#neighbours.set(id, neighbour)
+    neighbour.ended = this.#follow(peer, neighbour)
+  }
+
+  async #leave(peer: Uint8Array): Promise<void> {
+    await this.#end(toHex(peer))
+  }
+
+  async #end(id: string): Promise<void> {
+    const neighbour = this.#neighbours.get(id)
+    if (neighbour === undefined) return
+    this.#neighbours.delete(id)
+    neighbour.stopping.abort()
+    await neighbour.client?.close()
+    await neighbour.ended
+  }
+
+  /** One peer, for as long as it is connected. */
+  async #follow(peer: Uint8Array, neighbour: Neighbour): Promise<void> {
+    const { scheduler, log } = this.#deps
+    const { signal } = neighbour.stopping
+    let retryMs = FIRST_RETRY_MS
+    while (!signal.aborted) {
+      try {
+        await this.#pull(peer, neighbour, signal)
+        neighbour.failure = undefined
+        retryMs = FIRST_RETRY_MS
+        await neighbour.bell.wait(PERIOD_MS * (0.5 + scheduler.random()), { signal })
+      } catch (error) {
+        if (signal.aborted || isAbort(error, signal)) return
+        neighbour.failure = messageOf(error)
+        log.warn(`cannot follow a peer: ${neighbour.failure}`, { peer: toHex(peer) })
+        await neighbour.client?.close()
+        neighbour.client = undefined
+        await scheduler.sleep(retryMs * (0.5 + scheduler.random()), { signal }).catch(() => {})
+        retryMs = Math.min(2 * retryMs, PERIOD_MS)
+      }
+    }
+  }
+
+  async #pull(peer: Uint8Array, neighbour: Neighbour, signal: AbortSignal): Promise<void> {
+    const { host, replica, hello, scheduler, onPulled } = this.#deps
+    neighbour.client ??= new SyncClient(
+      await host.open(peer, SYNC_PROTOCOL, { ...PROTOCOL_OPTIONS, signal }),
+      scheduler,
+    )
+    const cursor = this.#cursors.get(toHex(peer))
+    const pulled = await pull(neighbour.client, replica, cursor, { signal, hello: await hello() })
+    this.#cursors.set(toHex(peer), pulled.cursor)
+    neighbour.pulledMs = scheduler.now()
+    onPulled(peer, pulled)
+  }
+
+  /** One hint to every peer for all that changes within a moment. */
+  async #announce(): Promise<void> {
+    const { scheduler } = this.#deps
+    const { signal } = this.#stopping
+    while (!signal.aborted) {
+      try {
+        if (!(await this.#change.wait(PERIOD_MS, { signal }))) continue
+        await scheduler.sleep(DEBOUNCE_MS, { signal })
+      } catch {
+        return
+      }
+      for (const { client } of this.#neighbours.values()) client?.hint().catch(() => {})
+    }
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
