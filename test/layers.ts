@@ -11,8 +11,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   flist: ['util', 'format', 'store'],
   repo: ['util', 'format', 'store'],
   image: ['util', 'format', 'store'],
+  net: ['util', 'format', 'store'],
+  sync: ['util', 'format', 'store', 'flist', 'repo', 'net'],
   web: ['util', 'format'],
-  http: ['util', 'format', 'store', 'flist', 'repo', 'image', 'web'],
+  http: ['util', 'format', 'store', 'flist', 'repo', 'image', 'sync', 'web'],
   resp: ['util', 'format', 'store', 'flist', 'repo'],
   cli: ['util', 'format', 'store', 'flist', 'repo'],
 }
