@@ -15,21 +15,17 @@ export class Model {
   readonly repositories = new Set<string>()
   /** The fixture that a name was uploaded from. */
   readonly fixtures = new Map<PlaceKey, string>()
-  /** Planted names whose content is not known: their bytes are not compared. */
-  readonly foreign = new Set<PlaceKey>()
 
   put(key: PlaceKey, thing: Thing, departure?: number): void {
     this.expected.set(key, thing)
     this.repositories.add(placeOf(key).repository)
     if (departure === undefined) this.departures.delete(key)
     else this.departures.set(key, departure)
-    this.foreign.delete(key)
   }
 
   remove(key: PlaceKey): void {
     this.expected.delete(key)
     this.departures.delete(key)
-    this.foreign.delete(key)
   }
 
   /** The original changed a name, and this hub does not. */

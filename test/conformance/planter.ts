@@ -42,7 +42,6 @@ export class Planter {
     if (thing.sizeBytes === this.#garbageBytes) return this.#model.depart(key, 15)
     await this.#node.putFile(place, source === undefined ? undefined : placeOf(source))
     this.#model.put(key, thing)
-    if (source === undefined || this.#model.foreign.has(source)) this.#model.foreign.add(key)
   }
 
   /** The file that a new one is a copy of; `undefined` for a content that is not known. */

@@ -1,7 +1,7 @@
 /**
  * Replays the recorded cases of the original hub in their order, on nodes of our own with each profile's settings.
- * A case is matched (as recorded), departed (as recorded but for departures that apply), differing, or set aside (the
- * debug mode of the original's web framework). Cases whose response was not recorded are sent for their effect, and
+ * A case is matched (as recorded), departed (as recorded but for departures that apply), or
+ * differing. Cases whose response was not recorded are sent for their effect, and
  * that effect is compared; they count apart.
  */
 import { readFileSync } from 'node:fs'
@@ -34,7 +34,7 @@ import { askedOf, type Asked } from './route-of.ts'
 import { Planter } from './planter.ts'
 import { verdictOf, type Verdict } from './verdict.ts'
 
-export type Outcome = 'matched' | 'departed' | 'differing' | 'aside' | 'unrecorded'
+export type Outcome = 'matched' | 'departed' | 'differing' | 'unrecorded'
 
 export interface CaseResult {
   readonly id: string
@@ -113,14 +113,8 @@ class SessionRun {
   }
 
   async play(one: RecordedCase): Promise<CaseResult> {
-    const { id, seq } = one
     const asked = askedOf(one)
     const changes = this.#changesOf(one)
-    if (asked.kind === 'aside') {
-      await this.#planter.plant(changes, one.request.path)
-      const differences = this.#stateDifferences()
-      return { id, seq, outcome: differences.length > 0 ? 'differing' : 'aside', departures: [], differences }
-    }
     if (asked.kind === 'events' && this.#isListening) return await this.#listen(one)
     if (asked.kind === 'post') return await this.#post(one, asked, changes)
     if (asked.kind === 'change') return await this.#change(one, asked.request, changes)
@@ -139,15 +133,12 @@ class SessionRun {
       changes.filter((change) => change !== own),
       one.request.path,
     )
-    const isForeign = 'name' in asked && this.#readsForeign(asked, one)
-
     const actual = await this.#node.send({ ...one.request, headers: nowHeaders(one), body })
     const recorded = expectedOf(one)
     const departed =
       recorded === undefined ? undefined : await depart(recorded, this.#situation(one, asked, verdict))
     this.#apply(one, verdict, own)
 
-    if (isForeign) return { id, seq, outcome: 'aside', departures: [], differences: [] }
     const departures = departed?.numbers ?? []
     const differences = [
       ...(departed === undefined ? [] : differencesOf(departed.expected, actual)),
@@ -323,14 +314,6 @@ class SessionRun {
         model.put(own.key, own.after)
         model.fixtures.set(own.key, fixture)
     }
-  }
-
-  #readsForeign(asked: Extract<Asked, { name: string }>, one: RecordedCase): boolean {
-    if (asked.kind === 'delete') return false
-    const { repository = actorOf(one), name, tag } = asked
-    const key = tag === undefined ? `${repository}/${name}` : `${repository}/.tag-${tag}/${name}`
-    const final = this.#model.follow(this.#model.expected, key)
-    return final !== undefined && this.#model.foreign.has(final)
   }
 
   /** Names that are here and should not be, and the other way round. */

@@ -8,7 +8,7 @@ export interface Counts {
 }
 
 export function countsOf(results: readonly CaseResult[]): Counts {
-  const outcomes = { matched: 0, departed: 0, differing: 0, aside: 0, unrecorded: 0 }
+  const outcomes = { matched: 0, departed: 0, differing: 0, unrecorded: 0 }
   const byDeparture = new Map<number, number>()
   for (const { outcome, departures } of results) {
     outcomes[outcome]++
@@ -30,7 +30,7 @@ export function reportText(results: readonly CaseResult[]): string {
     .join(', ')
   return [
     ...differing,
-    `sent for their effect, response not recorded: ${outcomes.unrecorded}; set aside (the web framework's debug mode, a content nobody recorded): ${outcomes.aside}`,
+    `sent for their effect, response not recorded: ${outcomes.unrecorded}`,
     `departures (hub-departures.md): ${departures}`,
     `matched ${outcomes.matched}, departed ${outcomes.departed}, differing ${outcomes.differing}`,
     '',

@@ -23,14 +23,12 @@ export type Asked =
   | { readonly kind: 'post' }
   /** What a job tells, whose id is another in every run. */
   | { readonly kind: 'events' }
-  /** In the debug mode of the original's web framework, which this hub has none of. */
-  | { readonly kind: 'aside' }
+/** In the debug mode of the original's web framework, which this hub has none of. */
 
 type Words = readonly [first: string, second: string, third: string]
 type Row = readonly [methods: RegExp, path: RegExp, asked: (words: Words) => Asked]
 
 const ANY = /./
-const ASIDE: Asked = { kind: 'aside' }
 const OTHER: Asked = { kind: 'other' }
 const POST: Asked = { kind: 'post' }
 type View = 'light' | 'taglink' | 'metadata'
@@ -111,8 +109,7 @@ function changeOf(asked: string, path: string): NameRequest | undefined {
   return undefined
 }
 
-export function askedOf({ profile, request }: RecordedCase): Asked {
-  if (profile === 'debug') return ASIDE
+export function askedOf({ request }: RecordedCase): Asked {
   const [encoded = ''] = request.path.split('?')
   const path = decodeURIComponent(encoded).replace(/\/$/, '') // %2F is a slash before routing (hub-api.md 2)
   if (EVENTS.test(path)) return { kind: 'events' }
