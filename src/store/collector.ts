@@ -4,14 +4,14 @@
  * lease holds the chunk, a watch remembers every hold since the run began, and the last look and the store's own
  * "it is gone" happen in one turn of the event loop.
  */
-import { compareBytes, equalBytes, toHex } from '../util/bytes.ts'
+import { toHex, toLatin1 } from '../util/bytes.ts'
 import { SECOND_MS, type AbortOptions } from '../util/units.ts'
 import type { ChunkInfo, ChunkStore } from './chunk-store.ts'
 import type { FlistId } from './flist-store.ts'
 import type { LeaseWatch, RowLeases } from './leases.ts'
-import { parseReference, referenceChange, type Reference } from './references.ts'
+import { parseReferences, type References } from './references.ts'
 import type { RowFlistStore } from './row-flist-store.ts'
-import type { Row, RowStore } from './row-store.ts'
+import type { Row, RowChange, RowStore } from './row-store.ts'
 import { SPACES } from './spaces.ts'
 
 export interface CollectorDeps {
@@ -48,13 +48,14 @@ const SLICE = 512
 /** Stale references dropped by one batch. */
 const STALE_SLICE = 2000
 
+const LAST_BYTE = 0xff
+
 export async function collect(deps: CollectorDeps, options: CollectOptions): Promise<Collected> {
   const watch = deps.leases.watch()
   try {
     const { freed, numbers } = await collectFlists(deps, options, watch)
     const run = new ChunkRun(deps, options, watch, numbers)
-    await run.pass(16)
-    await run.pass(32)
+    await run.pass()
     if (options.dryRun !== true) {
       if (freed > 0) await deps.flists.sweep(options)
       await deps.leases.expire(options)
@@ -127,24 +128,21 @@ class ChunkRun {
     this.#total = deps.chunks.totals().chunks
   }
 
-  /** Walks chunks and references of one id length side by side: both are in id order. */
-  async pass(idBytes: number): Promise<void> {
+  /** Walks chunks and references side by side: both are in the order of the first byte. */
+  async pass(): Promise<void> {
     const { rows, chunks } = this.#deps
     const { signal, onProgress } = this.#options
-    const references = new References(
-      rows.rows(SPACES.references, {}, { signal })[Symbol.asyncIterator](),
-      idBytes,
-    )
+    const all = rows.rows(SPACES.references, {}, { signal })
+    const references = new ReferenceWalk(all[Symbol.asyncIterator](), this.#numbers)
     try {
       for await (const [id, info] of chunks.entries(undefined, { signal })) {
-        if (id.length !== idBytes) continue
-        const isReferenced = await references.names(id, this.#numbers)
-        if (!isReferenced) await this.#consider(id, info)
+        if (!(await references.names(id))) await this.#consider(id, info)
         if (references.stale.length >= STALE_SLICE) await this.#forget(references)
         this.#done++
         onProgress?.(this.#done, this.#total)
       }
       await this.#flush()
+      await references.walkTo(LAST_BYTE)
       await this.#forget(references)
     } finally {
       await references.close()
@@ -171,8 +169,10 @@ class ChunkRun {
   }
 
   /** References that count no more. */
-  async #forget(references: References): Promise<void> {
-    const stale = references.stale.splice(0).map((reference) => referenceChange('delete', reference))
+  async #forget(references: ReferenceWalk): Promise<void> {
+    const stale = references.stale
+      .splice(0)
+      .map((key): RowChange => ({ type: 'delete', space: SPACES.references, key }))
     if (this.#options.dryRun !== true) await this.#deps.rows.write(stale)
   }
 
@@ -182,28 +182,43 @@ class ChunkRun {
   }
 }
 
-/** Reference rows of one id length, read along with the chunks. */
-class References {
-  readonly #rows: AsyncIterator<Row>
-  readonly #idBytes: number
-  #next: Reference | undefined
-  #isEnd = false
-  /** Rows of flists that are gone, or that a crash kept from coming. */
-  readonly stale: Reference[] = []
+interface KeyedReferences {
+  readonly key: Uint8Array
+  readonly references: References
+}
 
-  constructor(rows: AsyncIterator<Row>, idBytes: number) {
+/** Reference rows, read along with the chunks: in memory are the ids that begin with one byte. */
+class ReferenceWalk {
+  readonly #rows: AsyncIterator<Row>
+  readonly #numbers: Numbers
+  readonly #named = new Set<string>()
+  #firstByte = -1
+  #next: KeyedReferences | undefined
+  #isEnd = false
+  /** Keys of rows of flists that are gone, or that a crash kept from coming. */
+  readonly stale: Uint8Array[] = []
+
+  constructor(rows: AsyncIterator<Row>, numbers: Numbers) {
     this.#rows = rows
-    this.#idBytes = idBytes
+    this.#numbers = numbers
   }
 
   /** Does a counting flist reference `id`? Ids are asked for in rising order. */
-  async names(id: Uint8Array, numbers: Numbers): Promise<boolean> {
-    let isNamed = false
+  async names(id: Uint8Array): Promise<boolean> {
+    const [firstByte = 0] = id
+    if (firstByte !== this.#firstByte) await this.walkTo(firstByte)
+    return this.#named.has(toLatin1(id))
+  }
+
+  async walkTo(firstByte: number): Promise<void> {
+    this.#named.clear()
+    this.#firstByte = firstByte
     for (;;) {
       const next = await this.#peek()
-      if (next === undefined || compareBytes(next.chunk, id) > 0) return isNamed
-      if (!numbers.counts(next.number)) this.stale.push(next)
-      else if (equalBytes(next.chunk, id)) isNamed = true
+      if (next === undefined || next.references.firstByte > firstByte) return
+      if (!this.#numbers.counts(next.references.number)) this.stale.push(next.key)
+      else if (next.references.firstByte === firstByte)
+        for (const chunk of next.references.chunks) this.#named.add(toLatin1(chunk))
       this.#next = undefined
     }
   }
@@ -212,14 +227,13 @@ class References {
     await this.#rows.return?.()
   }
 
-  async #peek(): Promise<Reference | undefined> {
-    while (this.#next === undefined && !this.#isEnd) {
-      const step = await this.#rows.next()
-      if (step.done === true) this.#isEnd = true
-      else {
-        const reference = parseReference(step.value[0])
-        if (reference.chunk.length === this.#idBytes) this.#next = reference
-      }
+  async #peek(): Promise<KeyedReferences | undefined> {
+    if (this.#next !== undefined || this.#isEnd) return this.#next
+    const step = await this.#rows.next()
+    if (step.done === true) this.#isEnd = true
+    else {
+      const [key, value] = step.value
+      this.#next = { key, references: parseReferences(key, value) }
     }
     return this.#next
   }

@@ -7,7 +7,7 @@ import type { AbortOptions } from '../util/units.ts'
 import type { ChunkInfo } from './chunk-store.ts'
 import type { FlistId } from './flist-store.ts'
 import type { FsckDeps, Report, StoreProblem } from './fsck.ts'
-import { parseReference, referenceChange } from './references.ts'
+import { parseReferences, ReferenceLookup } from './references.ts'
 import { SPACES } from './spaces.ts'
 
 /** Rows of a chunk list looked at in one step. */
@@ -43,13 +43,14 @@ async function* wrongWithFlist(deps: FsckDeps, id: FlistId): AsyncGenerator<Foun
   if (bytes !== undefined && bytes.length !== descriptor.size) {
     yield { kind: 'flist-damaged', detail: 'its bytes are not as long as its descriptor says' }
   }
+  const references = new ReferenceLookup(deps.rows, number)
   for (const part of flists.partIds(descriptor)) {
-    if (part !== undefined && !isReferenced(deps, part, number)) yield unreferenced(part)
+    if (part !== undefined && !references.names(part)) yield unreferenced(part)
   }
   let looked = 0
   for await (const page of flists.chunkPages(id)) {
     for (const row of page) {
-      yield* wrongWithChunk(deps, row, number)
+      yield* wrongWithChunk(deps, row, references)
       if (++looked % ROWS_AT_ONCE === 0) await breathe()
     }
   }
@@ -58,18 +59,14 @@ async function* wrongWithFlist(deps: FsckDeps, id: FlistId): AsyncGenerator<Foun
 function* wrongWithChunk(
   deps: FsckDeps,
   [chunk, length, sha256]: ChunkListRow,
-  number: number,
+  references: ReferenceLookup,
 ): Generator<Found> {
   const info = infoOf(deps, chunk)
   if (info === undefined) yield { kind: 'flist-incomplete', detail: `chunk ${toHex(chunk)} is not here` }
   else if (info.lengthBytes !== length || !equalBytes(info.sha256, sha256)) {
     yield { kind: 'flist-mismatch', detail: `chunk ${toHex(chunk)} is not the one of its list` }
   }
-  if (!isReferenced(deps, chunk, number)) yield unreferenced(chunk)
-}
-
-function isReferenced({ rows }: FsckDeps, chunk: Uint8Array, number: number): boolean {
-  return rows.get(SPACES.references, referenceChange('put', { chunk, number }).key) !== undefined
+  if (!references.names(chunk)) yield unreferenced(chunk)
 }
 
 function unreferenced(chunk: Uint8Array): Found {
@@ -91,11 +88,15 @@ export async function checkReferences(deps: FsckDeps, report: Report, options: A
   const { rows, flists } = deps
   const { numbers } = await flists.census()
   const present = new Map(numbers.map(([id, number]) => [number, id]))
-  for await (const [key] of rows.rows(SPACES.references, {}, options)) {
-    const { chunk, number } = parseReference(key)
+  for await (const [key, value] of rows.rows(SPACES.references, {}, options)) {
+    const { chunks, number } = parseReferences(key, value)
     const id = present.get(number)
-    if (id === undefined || infoOf(deps, chunk) !== undefined || flists.numberOf(id) === undefined) continue
-    const detail = `flist ${toHex(id)} references it, and it is not here`
-    report({ kind: 'reference-dangling', id: toHex(chunk), detail })
+    if (id === undefined) continue
+    for (const chunk of chunks) {
+      if (infoOf(deps, chunk) !== undefined || flists.numberOf(id) === undefined) continue
+      const detail = `flist ${toHex(id)} references it, and it is not here`
+      report({ kind: 'reference-dangling', id: toHex(chunk), detail })
+    }
+    await breathe()
   }
 }

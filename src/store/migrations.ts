@@ -2,10 +2,11 @@
 import { CorruptError, UnsupportedVersionError } from '../errors.ts'
 import { fromUtf8, readU64be, u64be } from '../util/bytes.ts'
 import type { RowStore } from './row-store.ts'
+import { packReferences } from './pack-references.ts'
 import { SPACES } from './spaces.ts'
 
 /** What this release writes. */
-export const DISK_FORMAT = 1
+export const DISK_FORMAT = 2
 
 /**
  * One step each, in order; what it leaves half-done it finds again when it is run again. A step stays for ever, with a
@@ -17,8 +18,7 @@ export interface Migration {
   readonly migrate: (rows: RowStore) => Promise<void>
 }
 
-/** None: this is the first format. */
-const MIGRATIONS: readonly Migration[] = []
+const MIGRATIONS: readonly Migration[] = [{ format: 2, migrate: packReferences }]
 
 const FORMAT = fromUtf8('format')
 

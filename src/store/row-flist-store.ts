@@ -1,7 +1,6 @@
 /**
  * Flists: their bytes as content-addressed parts in the chunk store, their descriptor, chunk list and references as
- * rows. References are presence rows (chunk ‖ flist number), never counters, so that a crash cannot make them wrong;
- * the row of the flist itself goes last, in one batch with its descriptor.
+ * rows. References are lists of chunks by flist, never counters, so that a crash cannot make them wrong; the row of the flist itself goes last, in one batch with its descriptor.
  */
 import { createHash } from 'node:crypto'
 import { setImmediate as breathe } from 'node:timers/promises'
@@ -16,7 +15,7 @@ import {
 } from '../format/descriptor.ts'
 import { concat, equalBytes, fromUtf8, toHex, u64be } from '../util/bytes.ts'
 import { Mutex } from '../util/mutex.ts'
-import type { AbortOptions } from '../util/units.ts'
+import { MIB, type AbortOptions } from '../util/units.ts'
 import type { ChunkStore } from './chunk-store.ts'
 import {
   digestFlist,
@@ -28,7 +27,7 @@ import {
 } from './flist-digests.ts'
 import type { FlistId, FlistStore, Lease, NewFlist } from './flist-store.ts'
 import { decodeNumber } from './number-row.ts'
-import { referenceChange } from './references.ts'
+import { referenceDeletions, referenceRows } from './references.ts'
 import type { RowChange, RowStore } from './row-store.ts'
 import { SPACES } from './spaces.ts'
 
@@ -37,6 +36,9 @@ const SLICE_ROWS = 2000
 
 /** Pages of one batch, half a megabyte each. */
 const SLICE_PAGES = 8
+
+/** Of references, in one batch. */
+const SLICE_BYTES = 1 * MIB
 
 /** Parts read in one step. */
 const PARTS_AT_ONCE = 4
@@ -167,7 +169,7 @@ export class RowFlistStore implements FlistStore {
     await this.#chunks.write(parts)
     const number = this.#nextNumber()
     const referenced = [...list.map(([chunk]) => chunk), ...parts.map((part) => part.id)]
-    await this.#writeReferences('put', number, referenced, [
+    await this.#writeReferences(number, referenced, [
       put(SPACES.own, NEXT_NUMBER, u64be(number + 1)), // first: what a crash leaves is never another flist's
     ])
     const ahead = pages.length - (pages.length % SLICE_PAGES)
@@ -200,23 +202,26 @@ export class RowFlistStore implements FlistStore {
     return list
   }
 
-  /** `first` goes with the first of them. Rows are made a slice at a time: of 46,000 at once they took 50 ms. */
+  /** Batch by batch; `first` goes with the first. */
   async #writeReferences(
-    type: 'put' | 'delete',
     number: number,
     chunks: readonly Uint8Array[],
-    first: readonly RowChange[] = [],
+    first: readonly RowChange[],
   ): Promise<void> {
-    for (let from = 0; from < chunks.length; from += SLICE_ROWS) {
-      const slice = chunks.slice(from, from + SLICE_ROWS)
-      const changes = slice.map((chunk) => referenceChange(type, { chunk, number }))
-      await this.#rows.write(from === 0 ? [...first, ...changes] : changes)
-      await breathe()
+    let batch = [...first]
+    let bytes = 0
+    for (const change of referenceRows(number, chunks)) {
+      batch.push(change)
+      bytes += change.value.length
+      if (bytes < SLICE_BYTES) continue
+      await this.#rows.write(batch)
+      batch = []
+      bytes = 0
     }
+    await this.#rows.write(batch)
   }
 
   async #delete(id: FlistId, isStillUnwanted: () => boolean): Promise<void> {
-    const referenced = await this.#referencedBy(id).catch(() => []) // damaged: the collector finds its references
     const number = this.numberOf(id)
     if (number === undefined || !isStillUnwanted()) return
     this.#leaving.add(toHex(id))
@@ -228,14 +233,7 @@ export class RowFlistStore implements FlistStore {
     } finally {
       this.#leaving.delete(toHex(id))
     }
-    await this.#writeReferences('delete', number, referenced)
-  }
-
-  async #referencedBy(id: FlistId): Promise<Uint8Array[]> {
-    const chunks = (await this.chunkIds(id)) ?? []
-    const descriptor = this.descriptor(id)
-    const parts = descriptor === undefined ? [] : this.partIds(descriptor)
-    return [...chunks, ...parts.filter((part) => part !== undefined)]
+    await this.#rows.write([...referenceDeletions(this.#rows, number)])
   }
 
   #nextNumber(): number {

@@ -16,8 +16,8 @@ export const SPACES = {
   objects: 'obj',
   /** flist id → number of the flist */
   flists: 'fl',
-  /** chunk id ‖ number of the flist → nothing */
-  references: 'cref',
+  /** first byte of chunk ids, their length, number of the flist → those ids */
+  references: 'ref',
   /** chunk id → unix seconds until which it is held */
   holds: 'lease',
 } as const

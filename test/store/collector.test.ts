@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { collect, type CollectOptions } from '../../src/store/collector.ts'
 import { checkStore } from '../../src/store/fsck.ts'
+import { referenceRows } from '../../src/store/references.ts'
 import { SPACES } from '../../src/store/spaces.ts'
 import { toHex } from '../../src/util/bytes.ts'
 import { chunkOf, idsOf } from '../suites/chunk-store.ts'
@@ -81,10 +82,9 @@ describe('the collector', () => {
   it('drops references of a flist that never came', async (t) => {
     const { store, time } = await openAt(t)
     const live = await putFlist(store, [1])
-    const key = Buffer.concat([chunkOf(2).id, Buffer.from('000000000001', 'hex')])
     await store.chunks.write([chunkOf(2)])
     await store.flists.delete(live)
-    await store.rows.write([{ type: 'put', space: SPACES.references, key, value: new Uint8Array() }])
+    await store.rows.write([...referenceRows(1, [chunkOf(2).id, Buffer.alloc(16, 0xff)])])
     time.nowMs += 2 * DAY_MS
     assert.ok((await run(store, time, [])).chunks >= 2)
     for await (const _ of store.rows.rows(SPACES.references)) assert.fail('a stale reference')

@@ -6,6 +6,7 @@ import { CorruptError, UnavailableError, UnsupportedVersionError } from '../../s
 import { openDatabase } from '../../src/store/database.ts'
 import { MemoryRowStore } from '../../src/store/memory-row-store.ts'
 import { DISK_FORMAT, migrate, type Migration } from '../../src/store/migrations.ts'
+import { ReferenceLookup, referenceRows } from '../../src/store/references.ts'
 import { SPACES } from '../../src/store/spaces.ts'
 import { fromUtf8, readU64be, u64be } from '../../src/util/bytes.ts'
 import { chunkOf } from '../suites/chunk-store.ts'
@@ -90,5 +91,29 @@ describe('an older format', () => {
     const fresh = new MemoryRowStore()
     await migrate(fresh)
     assert.equal(formatOf(fresh), DISK_FORMAT)
+  })
+
+  it('1: references get rows of many, also where that was cut off in between', async () => {
+    const rows = await rowsOf(1)
+    const number = 7
+    const ids = [16, 16, 32].map((bytes, at) => Buffer.alloc(bytes, 5).fill(at, 1))
+    const old = ids.map((id) => Buffer.concat([id, u64be(number).subarray(2)]))
+    for (const key of old) await rows.write([{ type: 'put', space: 'cref', key, value: new Uint8Array() }])
+    const stopped = new Error('power')
+    const failing = Object.assign(Object.create(rows) as MemoryRowStore, {
+      get: rows.get.bind(rows),
+      rows: rows.rows.bind(rows),
+      write: () => Promise.reject(stopped),
+    })
+    await assert.rejects(migrate(failing, 2), stopped)
+    await rows.write([...referenceRows(number, ids.slice(0, 1))])
+    await rows.write([{ type: 'delete', space: 'cref', key: old[0] ?? assert.fail() }])
+    await migrate(rows, 2)
+    const lookup = new ReferenceLookup(rows, number)
+    assert.deepEqual(
+      [...ids, Buffer.alloc(16, 5)].map((id) => lookup.names(id)),
+      [true, true, true, false],
+    )
+    for await (const _ of rows.rows('cref')) assert.fail('a row of the old format')
   })
 })

@@ -4,6 +4,7 @@ import { MalformedError } from '../../src/errors.ts'
 import { decodeChunkRow, encodeChunkRow } from '../../src/store/chunk-row.ts'
 import { checkStore, type Problem, type StoreProblemKind } from '../../src/store/fsck.ts'
 import { scrub } from '../../src/store/scrubber.ts'
+import { referenceRows } from '../../src/store/references.ts'
 import { SPACES } from '../../src/store/spaces.ts'
 import { fromUtf8, u64be } from '../../src/util/bytes.ts'
 import { chunkOf } from '../suites/chunk-store.ts'
@@ -35,7 +36,7 @@ function deleteRow({ rows }: OpenStore, space: string, key: Uint8Array): Promise
 
 async function deleteReferences(store: OpenStore, bytes: number): Promise<void> {
   for await (const [key] of store.rows.rows(SPACES.references))
-    if (key.length === bytes + 6) await deleteRow(store, SPACES.references, key)
+    if (key[1] === bytes) await deleteRow(store, SPACES.references, key)
 }
 
 /** What goes wrong on a disk, by the kind that it must be named by: each of them, or this does not compile. */
@@ -109,8 +110,8 @@ const DAMAGES: Record<StoreProblemKind, readonly Plant[]> = {
   'reference-missing': [(store) => deleteReferences(store, 16), (store) => deleteReferences(store, 32)],
   'reference-dangling': [
     (store, id) => {
-      const key = Buffer.concat([Buffer.alloc(16, 1), u64be(store.flists.numberOf(id) ?? 0).subarray(2)])
-      return putRow(store, SPACES.references, key, new Uint8Array())
+      const number = store.flists.numberOf(id) ?? 0
+      return store.rows.write([...referenceRows(number, [Buffer.alloc(16, 1)])])
     },
   ],
 }
