@@ -1,11 +1,13 @@
-import { isAbort } from '../errors.ts'
+import { isAbort, UnavailableError } from '../errors.ts'
+import { descriptorId } from '../format/descriptor.ts'
 import { MAX_SYNC_BYTES } from '../format/sync-message.ts'
 import type { Hello } from '../format/sync-message.ts'
 import type { Channel, PeerHost } from '../net/peer-host.ts'
-import { toHex } from '../util/bytes.ts'
+import { equalBytes, toHex } from '../util/bytes.ts'
 import type { Logger } from '../util/logger.ts'
 import type { Scheduler } from '../util/scheduler.ts'
 import { MINUTE_MS, SECOND_MS } from '../util/units.ts'
+import type { AbortOptions } from '../util/units.ts'
 import { Bell } from './bell.ts'
 import { pull } from './pull.ts'
 import type { Cursor, Pulled, Replica } from './pull.ts'
@@ -107,6 +109,25 @@ export class Replicator {
   /** Pulls from every peer soon, without waiting for a hint. */
   hurry(): void {
     for (const { bell } of this.#neighbours.values()) bell.ring()
+  }
+
+  /**
+   * A descriptor or a page of a chunk list, by SHA-256, of whichever peer has it.
+   * @throws {UnavailableError} when none of those that are connected has it.
+   */
+  async object(id: Uint8Array, options: AbortOptions = {}): Promise<Uint8Array> {
+    for (const { client } of [...this.#neighbours.values()]) {
+      if (client === undefined) continue
+      try {
+        const { items } = await client.call('objects', { ids: [id] }, options)
+        const [bytes] = items
+        if (bytes !== undefined && equalBytes(descriptorId(bytes), id)) return bytes
+      } catch (error) {
+        options.signal?.throwIfAborted()
+        this.#deps.log.debug(`a peer gave no object: ${messageOf(error)}`, { peer: toHex(client.peer) })
+      }
+    }
+    throw new UnavailableError(`no peer that is connected has ${toHex(id)}`)
   }
 
   async #serve(channel: Channel): Promise<void> {
