@@ -25,6 +25,8 @@ export interface IntakeParts {
   readonly runs: RunStore
   /** Rows of the flist's metadata table, asked for once the archive has ended. */
   readonly metadata: () => Promise<ReadonlyArray<readonly [key: string, value: string]>>
+  /** Told the ids of all chunks, one behind the other, before the tree is built. */
+  readonly onChunks: (ids: Uint8Array<ArrayBuffer>) => void
   readonly temporaryDirectory: string
   readonly limits: IngestLimits
   /** The archives are layers of one tree: their marks hide what lies below. */
@@ -55,7 +57,7 @@ export class ArchiveIntake {
   }
 
   /** One archive, or layers, the lowest first. @throws {MalformedError | LimitError | DiskFullError} */
-  async run(archives: Archives): Promise<MadeFlist & { chunkIds: Uint8Array<ArrayBuffer> }> {
+  async run(archives: Archives): Promise<MadeFlist> {
     let count = 0
     for await (const archive of archives) {
       if (count++ > 0) this.#nextLayer()
@@ -65,6 +67,7 @@ export class ArchiveIntake {
       throw new MalformedError('tar', 'the tar archive is empty: it has no members')
     this.#parts.slabs.flush()
     await this.#parts.slabs.allIdentified()
+    this.#parts.onChunks(this.#parts.blocks.allIds())
     return await this.#build()
   }
 
@@ -155,7 +158,7 @@ export class ArchiveIntake {
     return file === undefined ? undefined : this.#tree.add(file, this.#cutter.finish())
   }
 
-  async #build(): Promise<MadeFlist & { chunkIds: Uint8Array<ArrayBuffer> }> {
+  async #build(): Promise<MadeFlist> {
     const { temporaryDirectory, blocks } = this.#parts
     const builder = new FlistBuilder({ temporaryDirectory })
     try {

@@ -56,8 +56,13 @@ export class BlockTable {
     })
   }
 
-  /** The ids of these blocks, one behind the other, each slot once. */
-  idsOf(ranges: Iterable<BlockRange>): Uint8Array<ArrayBuffer> {
+  /** The ids of all blocks, one behind the other, each slot once. */
+  allIds(): Uint8Array<ArrayBuffer> {
+    return this.#ids.slice(0, this.#slots * CHUNK_ID_BYTES)
+  }
+
+  /** The ids of these blocks, one behind the other, each slot once; `undefined` when they are all that there are. */
+  idsOf(ranges: Iterable<BlockRange>): Uint8Array<ArrayBuffer> | undefined {
     const isUsed = new Uint8Array(this.#slots)
     let used = 0
     for (const { firstBlock, blockCount } of ranges) {
@@ -67,6 +72,7 @@ export class BlockTable {
         isUsed[slot] = 1
       }
     }
+    if (used === this.#slots) return undefined
     const ids = new Uint8Array(used * CHUNK_ID_BYTES)
     let at = 0
     for (let slot = 0; slot < this.#slots; slot++) {

@@ -35,13 +35,15 @@ export type FromIngest =
   | { readonly type: 'writeRun'; readonly run: number; readonly pages: readonly Uint8Array[] }
   | { readonly type: 'readPage'; readonly run: number; readonly page: number }
   | { readonly type: 'needMetadata' }
+  /** Ids of all chunks that came, one behind the other; the tree is not built yet. */
+  | { readonly type: 'chunks'; readonly ids: Uint8Array<ArrayBuffer> }
   | { readonly type: 'done'; readonly made: MadeFlist }
   | { readonly type: 'failed'; readonly error: PackedError }
 
 export interface MadeFlist {
   readonly bytes: Uint8Array
-  /** Ids of its chunks, one behind the other. */
-  readonly chunkIds: Uint8Array
+  /** Ids of its chunks, one behind the other; `undefined`: all that came. */
+  readonly chunkIds: Uint8Array<ArrayBuffer> | undefined
   readonly counts: FlistCounts
 }
 

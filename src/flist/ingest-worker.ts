@@ -46,12 +46,13 @@ async function run({ port, limits, isLayered, temporaryDirectory }: IngestJob): 
       hash,
       runs,
       metadata,
+      onChunks: (ids) => send({ type: 'chunks', ids }, [ids.buffer]),
       temporaryDirectory,
       limits,
       isLayered,
     })
     const made = await intake.run(pieces)
-    send({ type: 'done', made }, [made.chunkIds.buffer, ...ownMemory(made.bytes)])
+    send({ type: 'done', made }, [...ownMemory(made.chunkIds), ...ownMemory(made.bytes)])
   } catch (error) {
     send({ type: 'failed', error: packError(error) })
   } finally {
@@ -60,7 +61,9 @@ async function run({ port, limits, isLayered, temporaryDirectory }: IngestJob): 
 }
 
 /** Moved rather than copied, where the bytes are all there is in their memory. */
-function ownMemory({ buffer, byteLength }: Uint8Array): ArrayBuffer[] {
+function ownMemory(bytes: Uint8Array | undefined): ArrayBuffer[] {
+  if (bytes === undefined) return []
+  const { buffer, byteLength } = bytes
   return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : []
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { UnavailableError } from '../errors.ts'
 import { CHUNK_ID_BYTES } from '../format/chunk.ts'
+import { listChunks } from '../store/chunk-list.ts'
 import type { ChunkStore, KnownContent } from '../store/chunk-store.ts'
 import type { Lease, NewFlist } from '../store/flist-store.ts'
 import type { RowStore } from '../store/row-store.ts'
@@ -13,10 +14,10 @@ import type { FlistCounts } from './entry.ts'
 import { IngestLane } from './ingest-lane.ts'
 import { INGEST_LIMITS } from './ingest-limits.ts'
 import type { IngestLimits } from './ingest-limits.ts'
-import type { MadeFlist } from './ingest-messages.ts'
 import { clearRuns, RunRows } from './run-rows.ts'
 import { SlabStore } from './slab-store.ts'
 import { Upload } from './upload.ts'
+import type { UploadedFlist } from './upload.ts'
 
 export interface IngestParts {
   readonly chunks: ChunkStore
@@ -128,7 +129,7 @@ export class Ingest {
     const temporaryDirectory = await mkdtemp(join(this.#parts.temporaryDirectory, 'ingest-'))
     const runs = new RunRows(this.#parts.rows)
     try {
-      return await asFlist(await this.#upload(source, options, runs, temporaryDirectory))
+      return asFlist(await this.#upload(source, options, runs, temporaryDirectory))
     } finally {
       await rm(temporaryDirectory, { recursive: true, force: true })
       await runs.clear()
@@ -140,14 +141,15 @@ export class Ingest {
     { lease, metadata = () => new Map(), signal }: ArchiveOptions & { signal: AbortSignal },
     runs: RunRows,
     temporaryDirectory: string,
-  ): Promise<MadeFlist> {
+  ): Promise<UploadedFlist> {
     signal.throwIfAborted()
     const lane = this.#lane()
     const limits = this.#limits
     const { chunks, known } = this.#parts
     const slabs = new SlabStore({ lane, chunks, known, lease })
     const port = lane.begin({ limits, isLayered, temporaryDirectory })
-    const upload = new Upload({ port, slabs, runs, limits, metadata })
+    const list = async (ids: Uint8Array) => listChunks(chunks, await takenApart(ids), lease)
+    const upload = new Upload({ port, slabs, runs, list, limits, metadata })
     // Taken off again: a lane outlives its uploads by far, and must not keep them.
     const giveUp = ({ target }: Event) => upload.fail((target as AbortSignal).reason)
     for (const end of [signal, lane.broken]) end.addEventListener('abort', giveUp, { once: true })
@@ -197,11 +199,16 @@ async function* only<T>(value: T): AsyncGenerator<T> {
   yield value
 }
 
-async function asFlist({ bytes, chunkIds, counts }: MadeFlist): Promise<IngestedFlist> {
+async function takenApart(chunkIds: Uint8Array): Promise<Uint8Array[]> {
   const ids: Uint8Array[] = []
   for (let at = 0; at < chunkIds.length; at += CHUNK_ID_BYTES) {
     if (ids.length % IDS_AT_A_TIME === IDS_AT_A_TIME - 1) await nextTurn()
     ids.push(chunkIds.subarray(at, at + CHUNK_ID_BYTES))
   }
-  return { flist: { format: 'zflist', bytes, chunkIds: ids, files: counts.regular }, counts }
+  return ids
+}
+
+function asFlist({ bytes, list, counts }: UploadedFlist): IngestedFlist {
+  const chunkIds = list.rows.map(([id]) => id)
+  return { flist: { format: 'zflist', bytes, chunkIds, list, files: counts.regular }, counts }
 }

@@ -38,8 +38,8 @@ export class TreeBuild {
     return this.#counts
   }
 
-  /** Ids of the blocks in it, one behind the other; those of a file once, however many names it has. */
-  chunkIds(): Uint8Array<ArrayBuffer> {
+  /** Ids of the blocks in it, as `BlockTable.idsOf`; those of a file once, however many names it has. */
+  chunkIds(): Uint8Array<ArrayBuffer> | undefined {
     return this.#blocks.idsOf([...this.#used.values()])
   }
 

@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads'
 import { LimitError } from '../errors.ts'
+import type { ChunkList } from '../store/chunk-list.ts'
 import { KIB } from '../util/units.ts'
 import type { Archives } from './archive-intake.ts'
 import type { IngestLimits } from './ingest-limits.ts'
@@ -20,8 +21,14 @@ export interface UploadParts {
   readonly port: MessagePort
   readonly slabs: Pick<SlabStore, 'identify'>
   readonly runs: Pick<RunRows, 'read' | 'write'>
+  /** Lists chunks, given by their ids, one behind the other, that are stored. */
+  readonly list: (ids: Uint8Array) => Promise<ChunkList>
   readonly limits: Pick<IngestLimits, 'maxArchiveBytes' | 'maxWorkMs'>
   readonly metadata: () => ReadonlyMap<string, string>
+}
+
+export interface UploadedFlist extends Pick<MadeFlist, 'bytes' | 'counts'> {
+  readonly list: ChunkList
 }
 
 /** One upload as the main thread sees it: bytes go to the ingest worker, slabs and questions come from it. */
@@ -31,6 +38,7 @@ export class Upload {
   readonly #work = new Set<Promise<void>>()
   readonly #clock: WorkClock
   readonly #free: ArrayBuffer[] = []
+  #list: ChunkList | undefined
   #pieces = 0
   #bytes = 0
   #wake = () => {}
@@ -59,12 +67,15 @@ export class Upload {
   }
 
   /** Resolves when every chunk is durable. Nothing of it goes on when this has settled. */
-  async run(archives: Archives): Promise<MadeFlist> {
+  async run(archives: Archives): Promise<UploadedFlist> {
     this.#pump(archives).catch((error: unknown) => this.fail(error))
     try {
       const made = await this.#result
       await Promise.all(this.#work)
-      return made
+      const { bytes, counts, chunkIds } = made
+      const list = chunkIds === undefined ? this.#list : await this.#parts.list(chunkIds)
+      if (list === undefined) throw new Error('a flist without a list of its chunks')
+      return { bytes, counts, list }
     } finally {
       this.#clock.pause()
       this.#hasEnded = true
@@ -162,6 +173,9 @@ export class Upload {
         return this.#answer(() => ({ type: 'page', bytes: this.#parts.runs.read(message.run, message.page) }))
       case 'needMetadata':
         return this.#answer(() => ({ type: 'metadata', rows: [...this.#parts.metadata()] }))
+      case 'chunks':
+        if (this.#hasEnded) return
+        return this.#track(this.#listAll(message.ids))
       case 'done':
         this.#isWorkerIdle = true
         return this.#resolve(message.made)
@@ -193,6 +207,12 @@ export class Upload {
     const store = await this.#parts.slabs.identify(slab, blocks)
     this.#send({ type: 'identified', slab })
     await store()
+  }
+
+  /** While the tree is built; most often the tree needs every chunk that came. */
+  async #listAll(ids: Uint8Array): Promise<void> {
+    await Promise.all(this.#work)
+    this.#list = await this.#parts.list(ids)
   }
 
   async #writeRun(run: number, pages: readonly Uint8Array[]): Promise<void> {

@@ -1,4 +1,5 @@
 import type { AbortOptions } from '../util/units.ts'
+import type { ChunkList } from './chunk-list.ts'
 import type { Descriptor } from '../format/descriptor.ts'
 
 /** SHA-256 of a descriptor's canonical bytes, 32 bytes: what an operation names as its target. */
@@ -12,6 +13,8 @@ export interface NewFlist {
   readonly chunkIds: readonly Uint8Array[]
   /** Regular files in it. */
   readonly files: number
+  /** Of just these chunks, by `listChunks` with the lease that comes with `put`: made ahead, it saves time. */
+  readonly list?: ChunkList
 }
 
 /** The flists this node keeps, with the presence references that hold their chunks. */

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { setImmediate as breathe } from 'node:timers/promises'
-import { CorruptError, HubError, InvalidInputError } from '../errors.ts'
+import { CorruptError, HubError } from '../errors.ts'
 import {
   decodeChunkListPage,
   decodeDescriptor,
@@ -16,15 +16,9 @@ import {
 import { concat, equalBytes, fromUtf8, toHex, u64be } from '../util/bytes.ts'
 import { Mutex } from '../util/mutex.ts'
 import { MIB, type AbortOptions } from '../util/units.ts'
+import { listChunks } from './chunk-list.ts'
 import type { ChunkStore } from './chunk-store.ts'
-import {
-  digestFlist,
-  IDS_AT_ONCE,
-  pagesOf,
-  sortedOnce,
-  type FlistDigests,
-  type Page,
-} from './flist-digests.ts'
+import { digestFlist, type FlistDigests, type Page } from './flist-digests.ts'
 import type { FlistId, FlistStore, Lease, NewFlist } from './flist-store.ts'
 import { decodeNumber } from './number-row.ts'
 import { referenceDeletions, referenceRows } from './references.ts'
@@ -155,8 +149,7 @@ export class RowFlistStore implements FlistStore {
   }
 
   async #put(flist: NewFlist, lease: Lease): Promise<FlistId> {
-    const list = await this.#chunkRows(flist, lease)
-    const pages = await pagesOf(list)
+    const { rows: list, pages } = flist.list ?? (await listChunks(this.#chunks, flist.chunkIds, lease))
     const digests = await digestFlist(flist.bytes)
     const { parts } = digests
     const descriptor = encodeDescriptor(describe(flist, list, pages, digests))
@@ -166,11 +159,13 @@ export class RowFlistStore implements FlistStore {
     this.#name([id, ...pages.map((page) => page.id), ...parts.map(({ sha256 }) => sha256)])
     if (this.numberOf(id) !== undefined) return id
 
-    await this.#chunks.write(parts)
     const number = this.#nextNumber()
     const referenced = [...list.map(([chunk]) => chunk), ...parts.map((part) => part.id)]
-    await this.#writeReferences(number, referenced, [
-      put(SPACES.own, NEXT_NUMBER, u64be(number + 1)), // first: what a crash leaves is never another flist's
+    await inFull([
+      this.#chunks.write(parts),
+      this.#writeReferences(number, referenced, [
+        put(SPACES.own, NEXT_NUMBER, u64be(number + 1)), // first: what a crash leaves is never another flist's
+      ]),
     ])
     const ahead = pages.length - (pages.length % SLICE_PAGES)
     for (let from = 0; from < ahead; from += SLICE_PAGES) {
@@ -183,23 +178,6 @@ export class RowFlistStore implements FlistStore {
       put(SPACES.flists, id, u64be(number)),
     ])
     return id
-  }
-
-  /** Held and looked up in one turn of the event loop. @throws {InvalidInputError} naming a chunk that is not here. */
-  async #chunkRows({ chunkIds }: NewFlist, lease: Lease): Promise<ChunkListRow[]> {
-    const list: ChunkListRow[] = []
-    const ids = await sortedOnce(chunkIds)
-    for (let from = 0; from < ids.length; from += IDS_AT_ONCE) {
-      const slice = ids.slice(from, from + IDS_AT_ONCE)
-      lease.holdChunks(slice)
-      for (const id of slice) {
-        const info = this.#chunks.info(id)
-        if (info === undefined) throw new InvalidInputError(`chunk ${toHex(id)} is not here`)
-        list.push([id, info.lengthBytes, info.sha256])
-      }
-      await breathe()
-    }
-    return list
   }
 
   /** Batch by batch; `first` goes with the first. */
@@ -318,6 +296,11 @@ function describe(
     bytes: list.reduce((sum, [, length]) => sum + length, 0),
     files,
   }
+}
+
+/** Waits for all, also when one fails. */
+async function inFull(works: ReadonlyArray<Promise<void>>): Promise<void> {
+  for (const result of await Promise.allSettled(works)) if (result.status === 'rejected') throw result.reason
 }
 
 function objectChange({ id, bytes }: Page): RowChange {

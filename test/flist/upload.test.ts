@@ -22,7 +22,8 @@ describe('an upload that has failed', () => {
       },
     }
     const runs = { read: () => new Uint8Array(), write: async () => void begun.push(-1) }
-    const upload = new Upload({ port, slabs, runs, limits: INGEST_LIMITS, metadata: () => new Map() })
+    const list = async () => ({ rows: [], pages: [] })
+    const upload = new Upload({ port, slabs, runs, list, limits: INGEST_LIMITS, metadata: () => new Map() })
     const run = upload.run((async function* () {})())
     run.catch(() => {})
     tell({ type: 'slab', slab: 3, blocks: 1 })
