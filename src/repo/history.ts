@@ -15,7 +15,8 @@ export async function readHeads(rows: RowStore, repository: Uint8Array, key: str
   return rank(heads)
 }
 
-async function readPast(rows: RowStore, repository: Uint8Array, key: string): Promise<PastVersion[]> {
+/** Those that others replaced, in no order. */
+export async function readPast(rows: RowStore, repository: Uint8Array, key: string): Promise<PastVersion[]> {
   const past: PastVersion[] = []
   for await (const [, row] of rows.rows(SPACES.past, versionRange(repository, key))) {
     past.push(decodePastVersion(row))

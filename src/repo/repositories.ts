@@ -1,31 +1,39 @@
-import { InvalidInputError, LimitError } from '../errors.ts'
-import { effectKey, isTargetOf, MAX_SUPERSEDED } from '../format/effect.ts'
+import { effectKey } from '../format/effect.ts'
 import type { Effect } from '../format/effect.ts'
-import { logId, MAX_EFFECTS, repositoryId, signOperation } from '../format/operation.ts'
+import { logId, repositoryId, signOperation } from '../format/operation.ts'
 import type { SignedOperation } from '../format/operation.ts'
 import type { FlistId } from '../store/flist-store.ts'
 import type { RowChange, RowStore } from '../store/row-store.ts'
-import { compareBytes, equalBytes, toLatin1 } from '../util/bytes.ts'
+import { equalBytes, toLatin1 } from '../util/bytes.ts'
 import { KeyedMutex } from '../util/mutex.ts'
 import type { AbortOptions } from '../util/units.ts'
 import type { Authority } from './authority.ts'
+import { checkChanges, effectsOf } from './changes.ts'
 import { checkOperations } from './check.ts'
 import type { CheckOptions, OperationProblem } from './check.ts'
 import type { Change, Entry, HistoryItem, Repositories, Resolved, User } from './entry.ts'
 import { liveFlists, readHeads, readHistory } from './history.ts'
 import type { Retention } from './history.ts'
+import type { Holds } from './held-revision.ts'
 import { HybridClock } from './hybrid-clock.ts'
 import type { Clock } from './hybrid-clock.ts'
 import { createIncarnation, incarnationChange } from './identity.ts'
 import type { Identity } from './identity.ts'
 import { followLinks } from './links.ts'
-import { parseRepositoryName, parseTagName } from './names.ts'
+import { parseRepositoryName } from './names.ts'
 import { nameDeltas } from './name-delta.ts'
 import { logBatch, supersededChanges, viewChange, viewOf } from './operation-batch.ts'
 import { readOperations } from './operation-reader.ts'
-import { emptyState, emptyView, loadRepositories, loadRepository, showAll } from './repository-memory.ts'
+import {
+  emptyState,
+  emptyView,
+  loadRepositories,
+  heldViews,
+  loadRepository,
+  showAll,
+} from './repository-memory.ts'
 import type { RepositoryMemory, RepositoryState } from './repository-memory.ts'
-import { SPACES } from './rows.ts'
+import { decodeViewRow, SPACES, viewKey } from './rows.ts'
 import type { ViewRow } from './rows.ts'
 import { placeEffects } from './state.ts'
 import type { Version } from './state.ts'
@@ -37,6 +45,8 @@ export interface RepositoriesDeps {
   readonly clock: Clock
   /** Whose operations count, as governance is now. */
   readonly authority: () => Authority
+  /** Without it every flist counts as held. */
+  readonly holds?: Holds
 }
 
 /** What became of operations that a peer sent. */
@@ -48,7 +58,7 @@ export interface Received {
 }
 
 export async function openRepositories(deps: RepositoriesDeps): Promise<SignedRepositories> {
-  const { repositories, nextChange } = await loadRepositories(deps.rows)
+  const { repositories, nextChange } = await loadRepositories(deps.rows, deps.holds ?? holdsAll)
   return new SignedRepositories(deps, repositories, nextChange)
 }
 
@@ -61,6 +71,7 @@ export class SignedRepositories implements Repositories {
   readonly #identity: Identity
   readonly #wall: Clock
   readonly #authority: () => Authority
+  readonly #holds: Holds
   readonly #clock: HybridClock
   readonly #memory: RepositoryMemory
   readonly #turns = new KeyedMutex()
@@ -71,7 +82,7 @@ export class SignedRepositories implements Repositories {
   #nextChange: number
 
   constructor(
-    { rows, identity, clock, authority }: RepositoriesDeps,
+    { rows, identity, clock, authority, holds = holdsAll }: RepositoriesDeps,
     memory: RepositoryMemory,
     nextChange: number,
   ) {
@@ -79,6 +90,7 @@ export class SignedRepositories implements Repositories {
     this.#identity = identity
     this.#wall = clock
     this.#authority = authority
+    this.#holds = holds
     this.#clock = new HybridClock(clock)
     this.#incarnation = identity.incarnation
     this.#memory = memory
@@ -186,7 +198,30 @@ export class SignedRepositories implements Repositories {
         const state = await this.#state(name)
         const { changes, views } = await this.#remake(state, [])
         await this.#write(name, changes)
-        this.#replace(state, views)
+        await this.#replace(state, views)
+      })
+    }
+  }
+
+  /** Flists that names here lead to and that are not here; one may come more than once. */
+  *awaited(): Generator<FlistId> {
+    for (const { awaited } of this.#memory.states()) yield* awaited.values()
+  }
+
+  /** Shows the names that waited for a flist which is here now. */
+  async arrived(flist: FlistId): Promise<void> {
+    const waiting = ({ awaited }: RepositoryState) =>
+      [...awaited.values()].some((id) => equalBytes(id, flist))
+    for (const { name } of [...this.#memory.states()].filter(waiting)) {
+      await this.#turns.run(name, async () => {
+        const state = await this.#state(name)
+        const views = [...state.awaited].flatMap(
+          ([key, id]): Array<readonly [string, ViewRow | undefined]> => {
+            const row = equalBytes(id, flist) ? this.#rows.get(SPACES.view, viewKey(name, key)) : undefined
+            return row === undefined ? [] : [[key, decodeViewRow(row)]]
+          },
+        )
+        if (views.length > 0) await this.#show(state, new Map(views))
       })
     }
   }
@@ -199,7 +234,7 @@ export class SignedRepositories implements Repositories {
   async #state(name: string): Promise<RepositoryState> {
     const empty = emptyState(name, this.#idOf(name))
     if (this.#stale.has(name)) {
-      const state = await loadRepository(this.#rows, empty)
+      const state = await loadRepository(this.#rows, empty, this.#holds)
       if (state !== undefined) this.#memory.add(state)
       this.#stale.delete(name)
     }
@@ -284,8 +319,8 @@ export class SignedRepositories implements Repositories {
     state.logs = batch.logs
     state.operations = batch.operations
     state.updatedS = arrivedS
-    if (judged === undefined) this.#replace(state, made.views)
-    else this.#show(state, made.views)
+    if (judged === undefined) await this.#replace(state, made.views)
+    else await this.#show(state, made.views)
   }
 
   /** Those that count; `undefined` when only the whole log can tell. */
@@ -329,15 +364,16 @@ export class SignedRepositories implements Repositories {
     }
   }
 
-  #show(state: RepositoryState, views: Made['views']): void {
-    this.#memory.commit(state, () => showAll(state, views))
+  async #show(state: RepositoryState, views: Made['views']): Promise<void> {
+    const shown = await heldViews(this.#rows, state, views, this.#holds)
+    this.#memory.commit(state, () => showAll(state, shown))
     this.#announce(state.name)
   }
 
   /** The whole view is another one. */
-  #replace(before: RepositoryState, views: Made['views']): void {
+  async #replace(before: RepositoryState, views: Made['views']): Promise<void> {
     const state = { ...before, ...emptyView(), revision: before.revision + 1 }
-    showAll(state, views)
+    showAll(state, await heldViews(this.#rows, state, views, this.#holds))
     this.#memory.add(state)
     this.#announce(state.name)
   }
@@ -347,40 +383,10 @@ export class SignedRepositories implements Repositories {
   }
 }
 
+const holdsAll = () => true
+
 /** Rows that operations change, and what lists show of the names afterwards. */
 interface Made {
   readonly changes: readonly RowChange[]
   readonly views: ReadonlyMap<string, ViewRow | undefined>
-}
-
-function checkChanges(changes: readonly Change[]): void {
-  if (changes.length > MAX_EFFECTS) throw new LimitError('changes at once', MAX_EFFECTS, 'names')
-  if (new Set(changes.map(effectKey)).size < changes.length)
-    throw new InvalidInputError('a name is changed twice')
-  for (const change of changes) {
-    const { name, tag } = change
-    parseTagName(name)
-    if (tag !== undefined) parseTagName(tag)
-    if (change.type === 'put' && !isTargetOf(change, change.target))
-      throw new InvalidInputError('invalid name')
-  }
-}
-
-/** Each effect replaces all that stands under its name, as far as an operation may name it. */
-function effectsOf(changes: readonly Change[], heads: ReadonlyMap<string, readonly Version[]>): Effect[] {
-  let left = MAX_SUPERSEDED
-  return changes.flatMap((change): Effect[] => {
-    const standing = heads.get(effectKey(change)) ?? []
-    if (change.type === 'delete' && standing[0]?.target === undefined) return []
-    const supersedes = standing
-      .slice(0, left)
-      .map(({ operation }) => operation)
-      .sort(compareBytes)
-    left -= supersedes.length
-    const { type, name, tag } = change
-    const effect = { type, name, ...(tag !== undefined && { tag }), supersedes }
-    if (change.type === 'delete') return [effect]
-    const { target, updatedS } = change
-    return [{ ...effect, target, ...(updatedS !== undefined && { updatedS }) }]
-  })
 }

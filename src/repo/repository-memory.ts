@@ -1,9 +1,12 @@
 import { splitEffectKey } from '../format/effect.ts'
 import { HASH_BYTES } from '../format/operation.ts'
+import type { FlistId } from '../store/flist-store.ts'
 import type { RowStore } from '../store/row-store.ts'
 import { fromUtf8, readU64be, toLatin1 } from '../util/bytes.ts'
 import { SECOND_MS } from '../util/units.ts'
 import type { Entry } from './entry.ts'
+import { heldRevision, isHeld } from './held-revision.ts'
+import type { Holds } from './held-revision.ts'
 import { MAX_AHEAD_MS } from './hybrid-clock.ts'
 import {
   decodeLogRow,
@@ -24,6 +27,8 @@ export interface RepositoryState {
   readonly view: RepositoryView
   /** Names whose time is too far after the last arrival to be shown as it is. */
   readonly ahead: Map<string, ViewRow>
+  /** Names whose winner is a flist that is not here yet, and that flist. */
+  readonly awaited: Map<string, FlistId>
   /** By log id. */
   logs: ReadonlyMap<string, LogRow>
   operations: number
@@ -40,7 +45,7 @@ export interface Loaded {
 }
 
 /** Reads what wins under each name into memory: 100,000 names in about half a second. */
-export async function loadRepositories(rows: RowStore): Promise<Loaded> {
+export async function loadRepositories(rows: RowStore, holds: Holds): Promise<Loaded> {
   const repositories = new RepositoryMemory()
   const byId = new Map<string, RepositoryState & { logs: Map<string, LogRow> }>()
   for await (const [id, row] of rows.rows(SPACES.repositories)) {
@@ -57,7 +62,7 @@ export async function loadRepositories(rows: RowStore): Promise<Loaded> {
   for await (const [key, row] of rows.rows(SPACES.view)) {
     const { repository, key: name } = parseViewKey(key)
     const state = repositories.get(repository)
-    if (state !== undefined) show(state, name, decodeViewRow(row))
+    if (state !== undefined) await showHeld(rows, state, [[name, decodeViewRow(row)]], holds)
   }
   for await (const [key] of rows.rows(SPACES.changes, { reverse: true, limit: 1 })) {
     return { repositories, nextChange: readU64be(key) + 1 }
@@ -69,6 +74,7 @@ export async function loadRepositories(rows: RowStore): Promise<Loaded> {
 export async function loadRepository(
   rows: RowStore,
   { name, id }: Pick<RepositoryState, 'name' | 'id'>,
+  holds: Holds,
 ): Promise<RepositoryState | undefined> {
   const row = rows.get(SPACES.repositories, id)
   if (row === undefined) return undefined
@@ -79,7 +85,7 @@ export async function loadRepository(
     logs.set(toLatin1(key.subarray(HASH_BYTES)), decodeLogRow(log))
   }
   for await (const [key, view] of rows.rows(SPACES.view, prefixRange(fromUtf8(name)))) {
-    show(state, parseViewKey(key).key, decodeViewRow(view))
+    await showHeld(rows, state, [[parseViewKey(key).key, decodeViewRow(view)]], holds)
   }
   return state
 }
@@ -130,15 +136,38 @@ export function emptyState(name: string, id: Uint8Array): RepositoryState {
   return { name, id, ...emptyView(), logs: new Map(), operations: 0, revision: 0, updatedS: 0 }
 }
 
-export function emptyView(): Pick<RepositoryState, 'view' | 'ahead'> {
-  return { view: new RepositoryView(), ahead: new Map() }
+export function emptyView(): Pick<RepositoryState, 'view' | 'ahead' | 'awaited'> {
+  return { view: new RepositoryView(), ahead: new Map(), awaited: new Map() }
+}
+
+export type Views = Iterable<readonly [key: string, view: ViewRow | undefined]>
+
+/** What readers may see of names: of one whose flist is not here, its last revision that is. Notes what is awaited. */
+export async function heldViews(
+  rows: RowStore,
+  state: RepositoryState,
+  views: Views,
+  holds: Holds,
+): Promise<Array<readonly [string, ViewRow | undefined]>> {
+  const shown: Array<readonly [string, ViewRow | undefined]> = []
+  for (const [key, view] of views) {
+    if (view?.target.kind === 'file' && !isHeld(view, holds)) {
+      state.awaited.set(key, view.target.flist)
+      shown.push([key, await heldRevision(rows, state.id, key, holds)])
+    } else {
+      state.awaited.delete(key)
+      shown.push([key, view])
+    }
+  }
+  return shown
+}
+
+async function showHeld(rows: RowStore, state: RepositoryState, views: Views, holds: Holds): Promise<void> {
+  for (const [key, view] of await heldViews(rows, state, views, holds)) show(state, key, view)
 }
 
 /** Lists names of a repository, or takes them out, after something has arrived. */
-export function showAll(
-  state: RepositoryState,
-  views: Iterable<readonly [string, ViewRow | undefined]>,
-): void {
+export function showAll(state: RepositoryState, views: Views): void {
   for (const [key, row] of views) show(state, key, row)
   for (const [key, row] of [...state.ahead]) show(state, key, row)
 }
