@@ -15,6 +15,7 @@ import { compareBytes, equalBytes, toHex } from '../../src/util/bytes.ts'
 import { SILENT } from '../../src/util/logger.ts'
 import { CrashingRows } from '../doubles/crashing-rows.ts'
 import type { SimulatedHost, SimulatedNetwork } from '../doubles/simulated-network.ts'
+import type { SimulatedSite } from './simulated-site.ts'
 import { ALICE } from '../repo/a-repository.ts'
 import { REALM, TestAuthority } from '../repo/several-nodes.ts'
 
@@ -91,6 +92,7 @@ export class SimulatedNode {
   readonly #network: SimulatedNetwork
   readonly #members: readonly Uint8Array[]
   disk = new MemoryRowStore()
+  readonly site: SimulatedSite | undefined
   incarnation: Uint8Array
   skewMs = 0
   isRunning = false
@@ -103,7 +105,9 @@ export class SimulatedNode {
   #rows: CrashingRows | undefined
   #renewals = 0
 
-  constructor(network: SimulatedNetwork, seed: number, members: readonly Uint8Array[]) {
+  /** With `site`, flists and chunks are kept and fetched too. */
+  constructor(network: SimulatedNetwork, seed: number, members: readonly Uint8Array[], site?: SimulatedSite) {
+    this.site = site
     this.key = keyOf(seed)
     this.#network = network
     this.#members = members
@@ -129,7 +133,15 @@ export class SimulatedNode {
       isRestored: false,
       exposed: [],
     }
-    const repositories = await openRepositories({ rows, identity, clock, authority: () => this.authority })
+    this.site?.open(rows, clock)
+    const holds = this.site && ((id: Uint8Array) => this.site?.flists.descriptor(id) !== undefined)
+    const repositories = await openRepositories({
+      rows,
+      identity,
+      clock,
+      authority: () => this.authority,
+      ...(holds && { holds }),
+    })
     this.repositories = repositories
     const operations = new OperationReader(rows)
     const state = stateDigest(operations, () => repositories.totalRevision)
@@ -142,7 +154,7 @@ export class SimulatedNode {
       operations,
       governance,
       state,
-      object: () => undefined,
+      object: (id: Uint8Array) => rows.get('obj', id),
       now: clock,
     }
     this.replicator = new Replicator({
@@ -153,7 +165,7 @@ export class SimulatedNode {
       log: SILENT,
       isMember: (peer) => this.#members.some((member) => equalBytes(member, peer)),
       onChange: (listener) => repositories.subscribe(listener),
-      onPulled: () => {},
+      onPulled: () => this.site?.ring(),
       replica: {
         realm: REALM,
         operations,
@@ -174,6 +186,7 @@ export class SimulatedNode {
     await host.start()
     this.isRunning = true
     this.replicator.start()
+    this.site?.start({ host, replicator: this.replicator, repositories, simulation, isMember: () => true })
     void repositories.recount(this.#members).catch(() => {})
     void this.#dial(host)
   }
@@ -197,6 +210,7 @@ export class SimulatedNode {
     this.#rows?.die()
     void this.#host?.stop()
     void this.replicator?.stop().catch(() => {})
+    this.site?.stop()
   }
 
   /** An older disk is put back. A folder whose boot marker shows it takes a new incarnation. */
