@@ -1,16 +1,20 @@
 /**
  * Uploads of real trees to a real node, from the first byte sent to the synced 200, as ratios to `gzip -dc` of the
- * same archive in the same run; the node's peak memory, and how long others wait meanwhile.
+ * same archive in the same run: the first one of a fresh node, the same again, and the other tree after that, into a
+ * node whose code is warm; the node's peak memory, and how long others wait meanwhile.
  * ZHUB_BENCH_ROUNDS (3) rounds; archives are packed once into the temporary folder and kept there for the next run.
+ *
+ *   node dist/scripts/bench-upload.js [lib] [share]
  */
 import { execFileSync, spawn } from 'node:child_process'
-import { createReadStream, existsSync, statSync } from 'node:fs'
+import { createReadStream, statSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { cleanEnvironment, PROGRAM } from '../test/integration/node-process.ts'
 import { createInterface } from 'node:readline'
+import { cleanEnvironment, PROGRAM } from '../test/integration/node-process.ts'
+import { packedFolder } from './bench-archive.ts'
 
 const ROUNDS = Number(process.env['ZHUB_BENCH_ROUNDS'] ?? 3)
 const TREES = [
@@ -32,13 +36,21 @@ interface Round {
   readonly againS: number
   readonly rssMib: number
   readonly waitMs: number
+  /** Of the other tree, to its own `gzip -dc`; missing where there is none. */
+  readonly otherRatio: number | undefined
 }
 
-for (const { name, folder, what, firstAim, againAim } of TREES) {
-  if (!existsSync(folder)) continue
-  const archive = pack(name, folder)
+const wanted = process.argv.slice(2)
+const trees = TREES.flatMap((tree) => {
+  const archive = packedFolder(tree.name, tree.folder)
+  return archive === undefined ? [] : [{ ...tree, archive }]
+})
+for (const tree of trees) {
+  if (wanted.length > 0 && !wanted.includes(tree.name)) continue
+  const { name, folder, what, archive, firstAim, againAim } = tree
+  const other = trees.find((one) => one !== tree)
   const rounds: Round[] = []
-  for (let round = 0; round < ROUNDS; round++) rounds.push(await measure(archive))
+  for (let round = 0; round < ROUNDS; round++) rounds.push(await measure(archive, other?.archive))
   const of = (pick: (round: Round) => number) => median(rounds.map(pick))
   const ratio = (seconds: (round: Round) => number) =>
     median(rounds.map((round) => seconds(round) / round.gzipS)).toFixed(2)
@@ -52,36 +64,16 @@ for (const { name, folder, what, firstAim, againAim } of TREES) {
   console.log(
     `  again, known content ${of(({ againS }) => againS).toFixed(2)} s = ${ratio(({ againS }) => againS)} × (aim ${againAim})`,
   )
+  if (other !== undefined)
+    console.log(
+      `  then ${other.name.padEnd(15)} ${of(({ otherRatio }) => otherRatio ?? NaN).toFixed(2)} × (aim ${other.firstAim})`,
+    )
   console.log(`  peak memory          ${of(({ rssMib }) => rssMib).toFixed(0)} MiB (aim under 400)`)
   console.log(`  longest wait of other requests ${of(({ waitMs }) => waitMs).toFixed(0)} ms (aim under 50)`)
 }
 
-/** About the sizes of the report: the first 700 MB of the tree, in the order of names. */
-function pack(name: string, folder: string): string {
-  const archive = join(tmpdir(), `zhub-bench-${name}.tar.gz`)
-  if (existsSync(archive)) return archive
-  console.error(`packing ${folder} …`)
-  const list = execFileSync(
-    'sh',
-    ['-c', `cd ${folder} && find . -xdev -printf '%s\\t%p\\n' | LC_ALL=C sort -k2`],
-    { maxBuffer: 1 << 30 },
-  )
-  const paths: string[] = []
-  let bytes = 0
-  for (const line of list.toString('latin1').split('\n')) {
-    const [size = '', path = ''] = line.split('\t')
-    if (path === '' || bytes > 710 * 1000 * 1000) break
-    bytes += Number(size)
-    paths.push(path)
-  }
-  const input = Buffer.from(paths.join('\n'), 'latin1')
-  const options = ['-C', folder, '--no-recursion', '--verbatim-files-from', '-T', '-', '-czf', archive]
-  execFileSync('tar', options, { input, stdio: ['pipe', 'ignore', 'ignore'] })
-  return archive
-}
-
-async function measure(archive: string): Promise<Round> {
-  const gzipS = timed(() => execFileSync('sh', ['-c', `gzip -dc ${archive} > /dev/null`]))
+async function measure(archive: string, other: string | undefined): Promise<Round> {
+  const gzipS = inflating(archive)
   const data = await mkdtemp(join(tmpdir(), 'zhub-bench-'))
   const node = await start(data)
   try {
@@ -89,16 +81,19 @@ async function measure(archive: string): Promise<Round> {
     const firstS = await upload(node, archive, 'first')
     const waitMs = await probe()
     const againS = await upload(node, archive, 'again')
-    return { gzipS, firstS, againS, rssMib: await peakMib(node.pid), waitMs }
+    const rssMib = await peakMib(node.pid)
+    const otherRatio =
+      other === undefined ? undefined : (await upload(node, other, 'other')) / inflating(other)
+    return { gzipS, firstS, againS, rssMib, waitMs, otherRatio }
   } finally {
     await node.stop()
     await rm(data, { recursive: true, force: true })
   }
 }
 
-function timed(work: () => void): number {
+function inflating(archive: string): number {
   const startMs = performance.now()
-  work()
+  execFileSync('sh', ['-c', `gzip -dc ${archive} > /dev/null`])
   return (performance.now() - startMs) / 1000
 }
 
@@ -109,7 +104,8 @@ async function start(data: string): Promise<Node> {
     ZHUB_RESP: '127.0.0.1:0',
     ZHUB_LOG: 'warn',
   })
-  const child = spawn(process.execPath, [PROGRAM, 'serve', '--json'], {
+  // As its operator starts it: its first line says how Node is to be run.
+  const child = spawn(PROGRAM, ['serve', '--json'], {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
