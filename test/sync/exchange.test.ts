@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { blake2b128 } from '../../src/format/blake2b.ts'
 import { toHex } from '../../src/util/bytes.ts'
 import { KIB, MINUTE_MS, SECOND_MS } from '../../src/util/units.ts'
+import { asText } from '../doubles/as-text.ts'
 import { SimulatedNetwork } from '../doubles/simulated-network.ts'
 import { Simulation } from '../doubles/simulation.ts'
 import { ALICE } from '../repo/a-repository.ts'
@@ -67,7 +68,9 @@ class Sites {
     }
   }
 
+  /** Everything that names lead to is here; where a name was published twice, of the one that won. */
   holdsAll({ site, repositories }: SimulatedNode): boolean {
+    if ([...repositories.awaited()].length > 0) return false
     return [...this.published].every(
       ([name, ids]) =>
         repositories.find('r', name) !== undefined && ids.every((id) => site?.chunks.info(id) !== undefined),
@@ -194,6 +197,8 @@ describe('flists and chunks between nodes', () => {
           sites.checkShown()
         }
         await sites.settle(20 * MINUTE_MS)
+        const shown = sites.nodes.map(({ repositories }) => asText(repositories.entries('r')))
+        assert.ok(shown.every((text) => text === shown[0]))
         for (const one of sites.nodes) assert.equal([...one.repositories.awaited()].length, 0)
         sites.stop()
       }),
