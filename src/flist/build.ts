@@ -49,26 +49,23 @@ export class FlistBuilder {
 
   /**
    * Adds the row of a directory with its inodes in the order given (see `sortContents`). Its ACLs must be there.
+   * `hasNamesChecked`: the caller has seen that every name is one, and there once.
    * @throws {InvalidInputError} for names that no filesystem has, or has twice, and for ACLs that nobody added.
    * @throws {LimitError} when the flist grows too large.
    */
-  addDirectory(directory: Directory): void {
+  addDirectory(directory: Directory, { hasNamesChecked = false } = {}): void {
     const key = directoryKey(directory.location)
     if (this.#directories.has(key)) throw invalid(directory, 'is added twice')
     this.#checkAcl(directory, directory.aclKey)
     this.#entries += directory.inodes.length
     const { maxEntries } = this.#limits
     if (this.#entries > maxEntries) throw new LimitError('flist', maxEntries, 'entries')
-    const names = new Set<string>()
+    if (!hasNamesChecked) checkNames(directory)
     for (const inode of directory.inodes) {
-      const problem = nameProblem(inode.name)
-      if (problem !== undefined) throw invalid(directory, `has ${problem}`)
-      names.add(toLatin1(inode.name))
       this.#checkAcl(directory, inode.aclKey)
       const { content } = inode
       if (content.kind === 'directory' && !this.#directories.has(content.key)) this.#awaited.add(content.key)
     }
-    if (names.size < directory.inodes.length) throw invalid(directory, 'has two entries of one name')
     this.#writer.entry(key, encodeDirectory(directory))
     this.#directories.add(key)
     this.#awaited.delete(key)
@@ -102,6 +99,16 @@ export class FlistBuilder {
   #checkAcl(directory: Directory, key: string): void {
     if (!this.#aclKeys.has(key)) throw invalid(directory, `names the unknown ACL ${key}`)
   }
+}
+
+function checkNames(directory: Directory): void {
+  const names = new Set<string>()
+  for (const { name } of directory.inodes) {
+    const problem = nameProblem(name)
+    if (problem !== undefined) throw invalid(directory, `has ${problem}`)
+    names.add(toLatin1(name))
+  }
+  if (names.size < directory.inodes.length) throw invalid(directory, 'has two entries of one name')
 }
 
 function invalid({ location }: Directory, problem: string): InvalidInputError {

@@ -95,6 +95,8 @@ interface Merged {
   readonly inode: Inode
   /** Of a directory. */
   readonly parts: Part[] | undefined
+  /** That has the name: what has it twice counts with the first. */
+  lastSource: Source
 }
 
 class MergedTree {
@@ -119,7 +121,7 @@ class MergedTree {
     const parts = this.#sources.map((source) => ({ source, key: ROOT_KEY }))
     const stack: Folder[] = [{ path: EMPTY, parent: EMPTY, depth: 0, parts }]
     for (let folder = stack.pop(); folder !== undefined; folder = stack.pop()) {
-      stack.push(...this.#addFolder(folder).toReversed())
+      for (const below of this.#addFolder(folder).toReversed()) stack.push(below)
     }
   }
 
@@ -141,14 +143,15 @@ class MergedTree {
       return { ...inode, content, aclKey: this.#acl(source, inode, path) }
     })
     const { source, directory } = first
-    this.#builder.addDirectory({
+    const row = {
       ...directory,
       name: path.subarray(path.lastIndexOf(SLASH) + 1),
       location: path,
       parentKey: directoryKey(parent),
       aclKey: this.#acl(source, directory, path),
       inodes,
-    })
+    }
+    this.#builder.addDirectory(row, { hasNamesChecked: true })
     return folders
   }
 
@@ -222,9 +225,15 @@ function mergeFolder({ path, parts }: Folder): {
     for (const inode of directory.inodes) addInode(entries, source, inode)
   }
   if (first === undefined) throw new Error('a directory that no source has')
-  const all = [...entries.values()]
-  const isSpecial = ({ inode }: Merged) => inode.content.kind === 'special'
-  return { first, entries: [...all.filter((one) => !isSpecial(one)), ...all.filter(isSpecial)] }
+  return { first, entries: specialsLast(entries.values()) }
+}
+
+function specialsLast(entries: Iterable<Merged>): Merged[] {
+  const others: Merged[] = []
+  const specials: Merged[] = []
+  for (const entry of entries) (entry.inode.content.kind === 'special' ? specials : others).push(entry)
+  for (const special of specials) others.push(special)
+  return others
 }
 
 function addInode(entries: Map<string, Merged>, source: Source, inode: Inode): void {
@@ -232,8 +241,11 @@ function addInode(entries: Map<string, Merged>, source: Source, inode: Inode): v
   const part = content.kind === 'directory' ? { source, key: content.key } : undefined
   const name = toLatin1(inode.name)
   const known = entries.get(name)
-  if (known === undefined) entries.set(name, { source, inode, parts: part && [part] })
-  else if (part !== undefined) known.parts?.push(part)
+  if (known === undefined) entries.set(name, { source, inode, parts: part && [part], lastSource: source })
+  else if (known.lastSource !== source) {
+    known.lastSource = source
+    if (part !== undefined) known.parts?.push(part)
+  }
 }
 
 function copyMetadata({ name, reader }: Source, builder: FlistBuilder): void {

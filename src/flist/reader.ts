@@ -62,13 +62,14 @@ export class FlistReader {
   }
 
   /**
-   * The row of a directory alone, its names checked, of each name the first; `key` is what its parent calls it.
+   * The row of a directory alone, each of its names checked; a name may come twice, and then the first counts. `key` is
+   * what its parent calls it.
    * @throws {MalformedError | LimitError}
    */
   directory(path: Uint8Array, key: string): Directory {
-    const visit = this.#visit(path, key)
-    const inodes = visit.directory.inodes.filter((inode) => this.#pathOf(visit, inode) !== undefined)
-    return { ...visit.directory, inodes }
+    const { directory } = this.#visit(path, key)
+    for (const { name } of directory.inodes) this.#checkName(path, name)
+    return directory
   }
 
   /** The database with these metadata rows set or, where `null`, dropped; its other rows as they are. */
@@ -135,15 +136,20 @@ export class FlistReader {
 
   /** The path of a directory's entry, or `undefined` for a name that was there before. */
   #pathOf(visit: Visit, { name }: Inode): Uint8Array | undefined {
-    const problem = nameProblem(name)
-    if (problem !== undefined) throw malformed(visit.path, `holds ${problem}`)
+    this.#checkName(visit.path, name)
     const path = joinPath(visit.path, name)
-    const { maxPathBytes } = this.#limits
-    if (path.length > maxPathBytes) throw new LimitError('path in a flist', maxPathBytes, 'bytes')
     const before = visit.names.size
     if (visit.names.add(toLatin1(name)).size > before) return path
     this.problems.add('duplicate-name', path, 'stands there twice; the first counts')
     return undefined
+  }
+
+  #checkName(folder: Uint8Array, name: Uint8Array): void {
+    const problem = nameProblem(name)
+    if (problem !== undefined) throw malformed(folder, `holds ${problem}`)
+    const { maxPathBytes } = this.#limits
+    const pathBytes = folder.length === 0 ? name.length : folder.length + 1 + name.length
+    if (pathBytes > maxPathBytes) throw new LimitError('path in a flist', maxPathBytes, 'bytes')
   }
 
   /** Reads the row of a directory, which must be under the key of its path: so no two paths share one, and none is below itself. */

@@ -115,13 +115,15 @@ class MessageReader {
     const high = this.view.getUint32(8 * this.#target + 4, true)
     const count = low >>> 2
     const dataWords = high & 0xffff
-    const size = dataWords + (high >>> 16)
+    const pointers = high >>> 16
+    const size = dataWords + pointers
     if ((low & 3) !== STRUCT || count * size > words) throw malformed('a list is longer than its words', at)
     if (size === 0 && count > 0) throw malformed('a list has elements of no size', at) // they cost the sender nothing
     if (count > MAX_ELEMENTS) throw new LimitError("Cap'n Proto list", MAX_ELEMENTS, 'elements')
-    return Array.from({ length: count }, (_, index) => {
-      return new StructReader(this, home, first + index * size, dataWords, high >>> 16, depth + 1)
-    })
+    const structs: StructReader[] = []
+    for (let at = first; structs.length < count; at += size)
+      structs.push(new StructReader(this, home, at, dataWords, pointers, depth + 1))
+    return structs
   }
 
   /** Follows the pointer at word `at`, over far pointers, to its object. False for a null pointer. */
