@@ -17,7 +17,7 @@ export type Question =
   /** Entries from this place on, the root being 0. */
   | { readonly kind: 'entries'; readonly bytes: Uint8Array; readonly from: number }
   | { readonly kind: 'render'; readonly bytes: Uint8Array; readonly backend: string | null }
-  /** Kept, with its name for errors, until `merge`. */
+  /** Kept, with its name for errors, until `merge`, which sends the ids of the chunks ahead as a batch. */
   | { readonly kind: 'merge-source'; readonly bytes: Uint8Array; readonly name: string }
   | { readonly kind: 'merge' }
   | { readonly kind: 'verify'; readonly chunks: readonly ChunkToVerify[] }
@@ -52,7 +52,7 @@ export interface Answers {
   readonly verify: ReadonlyArray<{ readonly index: number; readonly reason: string }>
 }
 
-/** From the thread: batches of entries while it answers `entries`, then one answer or failure. */
+/** From the thread: batches while it answers `entries` or `merge`, then one answer or failure. */
 export type FromThread =
   | { readonly batch: Uint8Array<ArrayBuffer> }
   | { readonly answer: Answers[Question['kind']] }

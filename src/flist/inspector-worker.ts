@@ -46,7 +46,7 @@ function unexpected(question: Question, error: unknown): unknown {
 function work(question: Question): Answers[Question['kind']] {
   if (question.kind === 'verify') return verify(question.chunks)
   if (question.kind === 'merge-source') return merging.add(question.name, question.bytes)
-  if (question.kind === 'merge') return merging.run()
+  if (question.kind === 'merge') return merging.run((batch) => send({ batch }, [batch.buffer]))
   return withReader(question.bytes, (reader): Answers[Question['kind']] => {
     switch (question.kind) {
       case 'survey':

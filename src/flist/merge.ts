@@ -47,12 +47,16 @@ export class FlistMerge {
     if (this.#databaseBytes > most) throw new LimitError('databases of the flists to merge', most, 'bytes')
   }
 
-  /** The flist of all sources, which are used up. @throws {MalformedError | LimitError} */
-  run(): MergedFlist {
+  /**
+   * The flist of all sources, which are used up; `onChunks` is told the ids of its chunks before it is packed.
+   * @throws {MalformedError | LimitError}
+   */
+  run(onChunks: (ids: Uint8Array<ArrayBuffer>) => void = () => {}): MergedFlist {
     const builder = new FlistBuilder(this.#options)
     try {
       const tree = new MergedTree(this.#sources, builder, this.#options.limits)
       tree.run()
+      onChunks(tree.chunkIds())
       const [first] = this.#sources
       if (first !== undefined) copyMetadata(first, builder)
       this.#close() // what they keep in memory is not needed beside the result

@@ -13,6 +13,11 @@ export interface FlistToMerge {
   readonly bytes: Uint8Array
 }
 
+export interface MergeOptions extends AbortOptions {
+  /** Told the ids of the result's chunks, one behind the other, while it is packed. */
+  readonly onChunks?: (ids: Uint8Array) => void
+}
+
 /** Of one merge: each has a database open. */
 export const MAX_MERGE_SOURCES = 100
 
@@ -39,7 +44,10 @@ export class FlistMerger {
    * @throws {MalformedError | LimitError} about a source, by its name, or the result; {UnavailableError} while it
    * stops; the signal's reason.
    */
-  merge(sources: AsyncIterable<FlistToMerge>, { signal }: AbortOptions = {}): Promise<MergedFlist> {
+  merge(
+    sources: AsyncIterable<FlistToMerge>,
+    { signal, onChunks = () => {} }: MergeOptions = {},
+  ): Promise<MergedFlist> {
     return this.#turns.run(
       async () => {
         try {
@@ -51,7 +59,7 @@ export class FlistMerger {
             })
           }
           if (this.#isStopped) throw stopping()
-          return await this.#thread.ask<'merge'>({ kind: 'merge' }, [], { signal })
+          return await this.#thread.ask<'merge'>({ kind: 'merge' }, [], { signal, onBatch: onChunks })
         } finally {
           await this.#thread.stop()
         }

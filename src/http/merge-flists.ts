@@ -4,7 +4,8 @@ import { MAX_MERGE_SOURCES, type FlistToMerge } from '../flist/merger.ts'
 import { CHUNK_ID_BYTES } from '../format/chunk.ts'
 import type { FlistCounts } from '../flist/entry.ts'
 import { withSuffix } from '../repo/names.ts'
-import type { FlistId, Lease } from '../store/flist-store.ts'
+import { listChunks, type ChunkList } from '../store/chunk-list.ts'
+import type { FlistId } from '../store/flist-store.ts'
 import { toHex } from '../util/bytes.ts'
 import type { AbortOptions } from '../util/units.ts'
 import type { Actor } from './call.ts'
@@ -42,13 +43,21 @@ export async function mergeFlists(
   if (!name.endsWith('.flist')) throw new InvalidInputError(`${name}: a merge is an .flist file`)
   await site.space.require(0)
   const lease = site.leases.open()
+  let listing: Promise<ChunkList> | undefined
+  const onChunks = (ids: Uint8Array) => {
+    listing = listChunks(site.chunks, takenApart(ids), lease)
+    listing.catch(() => {}) // told below, unless the merge itself fails
+  }
   try {
     for (const { id } of found) lease.holdFlist(id)
-    const { bytes, counts, chunkIds } = await site.merger.merge(read(site, found), { signal })
-    const flist = { format: 'zflist', bytes, chunkIds: hold(chunkIds, lease), files: counts.regular } as const
+    const { bytes, counts } = await site.merger.merge(read(site, found), { signal, onChunks })
+    const list = await listing
+    const chunkIds = list?.rows.map(([id]) => id) ?? []
+    const flist = { format: 'zflist', bytes, chunkIds, files: counts.regular, ...(list && { list }) } as const
     await publishFlist(site, actor, { name, flist, lease })
     return { name, counts }
   } finally {
+    await listing?.catch(() => {}) // it holds chunks while it runs
     lease.release()
   }
 }
@@ -93,10 +102,8 @@ async function* read({ flists }: Site, sources: readonly Source[]): AsyncGenerat
   }
 }
 
-function hold(ids: Uint8Array, lease: Lease): Uint8Array[] {
-  const chunkIds = Array.from({ length: ids.length / CHUNK_ID_BYTES }, (_, at) => {
+function takenApart(ids: Uint8Array): Uint8Array[] {
+  return Array.from({ length: ids.length / CHUNK_ID_BYTES }, (_, at) => {
     return ids.subarray(at * CHUNK_ID_BYTES, (at + 1) * CHUNK_ID_BYTES)
   })
-  lease.holdChunks(chunkIds)
-  return chunkIds
 }

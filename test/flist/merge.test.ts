@@ -180,11 +180,14 @@ describe('a merge', () => {
   })
 
   it('in its thread gives the same bytes, and leaves nothing behind', async () => {
-    const { bytes, counts, chunkIds } = await merger.merge(named(base, overlay))
+    const told: Uint8Array[] = []
+    const onChunks = (ids: Uint8Array) => void told.push(ids)
+    const { bytes, counts, chunkIds } = await merger.merge(named(base, overlay), { onChunks })
     const own = merged(base, overlay)
     assert.equal(sha(bytes), sha(own.bytes))
     assert.deepEqual(counts, own.counts)
     assert.deepEqual(Buffer.from(chunkIds), Buffer.from(own.chunkIds))
+    assert.deepEqual(Buffer.concat(told), Buffer.from(own.chunkIds))
     assert.deepEqual(await readdir(temporaryDirectory), [])
   })
 
