@@ -1,0 +1,123 @@
+import type { Stream } from '@libp2p/interface'
+import { UnavailableError } from '../errors.ts'
+import { frameHeader, FrameReader } from '../format/frames.ts'
+import { concat } from '../util/bytes.ts'
+import { DAY_MS, MIB } from '../util/units.ts'
+import type { AbortOptions } from '../util/units.ts'
+import type { Channel } from './peer-host.ts'
+
+/** Unread messages beyond which the sender is stopped, and below which it goes on. */
+const STOP_BYTES = 2 * MIB
+const GO_BYTES = MIB / 2
+/** What libp2p may hold while we have stopped reading: a window of its muxer and a message on the way. */
+const MAX_UNREAD_BYTES = 8 * MIB
+
+/** A channel over a libp2p stream. libp2p's own iterator of a stream never stops the sender; this one does. */
+export class StreamChannel implements Channel {
+  readonly peer: Uint8Array
+  readonly #stream: Stream
+  readonly #maxMessageBytes: number
+  readonly #reader: FrameReader
+  #inbox: Uint8Array[] = []
+  #unreadBytes = 0
+  #isPaused = false
+  #end: Error | 'closed' | undefined
+  #wake: () => void = () => {}
+
+  constructor(stream: Stream, peer: Uint8Array, maxMessageBytes: number) {
+    this.#stream = stream
+    this.peer = peer
+    this.#maxMessageBytes = maxMessageBytes
+    this.#reader = new FrameReader(maxMessageBytes)
+    stream.inactivityTimeout = DAY_MS
+    stream.maxReadBufferLength = MAX_UNREAD_BYTES
+    stream.addEventListener('message', ({ data }) => this.#take(data.subarray()))
+    stream.addEventListener('remoteCloseWrite', () => this.#finish('closed'))
+    stream.addEventListener('close', ({ error }) => this.#finish(error ?? 'closed'))
+  }
+
+  async send(message: Uint8Array | readonly Uint8Array[], { signal }: AbortOptions = {}): Promise<void> {
+    signal?.throwIfAborted()
+    const pieces = message instanceof Uint8Array ? [message] : message
+    const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
+    if (length > this.#maxMessageBytes)
+      throw new RangeError(`a message of ${length} bytes is too long to send`)
+    try {
+      while (this.#stream.writableNeedsDrain && this.#end === undefined) await this.#drained(signal)
+      this.#stream.send(concat([frameHeader(length), ...pieces]))
+    } catch (cause) {
+      signal?.throwIfAborted()
+      throw new UnavailableError('the channel is over', { cause })
+    }
+  }
+
+  async *messages(): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      const message = this.#inbox.shift()
+      if (message !== undefined) {
+        this.#read(message.length)
+        yield message
+      } else if (this.#end === 'closed') return
+      else if (this.#end !== undefined) throw this.#end
+      else await new Promise<void>((resolve) => (this.#wake = resolve))
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#finish('closed')
+    await this.#stream.close().catch(() => {})
+  }
+
+  abort(reason: Error): void {
+    this.#finish(reason)
+    this.#inbox = []
+    this.#stream.abort(reason)
+  }
+
+  /** Until the stream has room or is over. Its own `onDrain` answers from a promise of an earlier time. */
+  #drained(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const done = () => {
+        this.#stream.removeEventListener('drain', done)
+        this.#stream.removeEventListener('close', done)
+        signal?.removeEventListener('abort', done)
+        if (signal?.aborted === true) reject(signal.reason as Error)
+        else resolve()
+      }
+      this.#stream.addEventListener('drain', done)
+      this.#stream.addEventListener('close', done)
+      signal?.addEventListener('abort', done)
+    })
+  }
+
+  #take(bytes: Uint8Array): void {
+    try {
+      for (const message of this.#reader.push(bytes)) {
+        this.#inbox.push(message)
+        this.#unreadBytes += message.length
+      }
+    } catch (error) {
+      this.abort(error as Error)
+      return
+    }
+    if (this.#unreadBytes > STOP_BYTES && !this.#isPaused) {
+      this.#isPaused = true
+      this.#stream.pause()
+    }
+    this.#wake()
+  }
+
+  #read(bytes: number): void {
+    this.#unreadBytes -= bytes
+    if (this.#isPaused && this.#unreadBytes < GO_BYTES && this.#end === undefined) {
+      this.#isPaused = false
+      this.#stream.resume()
+    }
+  }
+
+  #finish(end: Error | 'closed'): void {
+    const isCut = end === 'closed' && !this.#reader.isWhole
+    this.#end ??= isCut ? new UnavailableError('the channel was cut within a message') : end
+    this.#wake()
+  }
+}
