@@ -22,6 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Of the store, others may know only these: the ports, and what works over a port alone. The rest is wired at the root. */
 const STORE_PORTS: readonly string[] = [
   'store/row-store.ts',
+  'store/chunk-list.ts',
   'store/chunk-store.ts',
   'store/flist-store.ts',
   'store/receive.ts',
