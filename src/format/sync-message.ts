@@ -288,7 +288,7 @@ export function decodeSyncMessage(bytes: Uint8Array): SyncMessage {
 }
 
 function decodeBody(type: number, number: number, fields: RecordReader): SyncMessage | undefined {
-  if (type === HINT) return { type: 'hint' }
+  if (type === HINT) return number === 0 ? { type: 'hint' } : undefined
   if (type === ERROR) {
     return {
       type: 'error',
