@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { CorruptError } from '../errors.ts'
 import { signingKey } from '../format/ed25519.ts'
 import type { SigningKey } from '../format/ed25519.ts'
-import { decodeRoot, signNodeRecord, signRoot } from '../format/governance.ts'
-import type { SignedRoot } from '../format/governance.ts'
+import { signRecord } from '../format/governance-record.ts'
+import { decodeRoot, signRoot } from '../format/root-document.ts'
+import type { SignedRoot } from '../format/root-document.ts'
 import { INCARNATION_BYTES } from '../format/operation.ts'
 import type { RowChange, RowStore } from '../store/row-store.ts'
 import { equalBytes, fromUtf8 } from '../util/bytes.ts'
@@ -116,6 +117,7 @@ async function admitSelf(rows: RowStore, directory: string, admission: Admission
   const key = governanceKey.node(node.publicKey)
   if (rows.get(SPACES.governance, key) !== undefined) return []
   const record = {
+    type: 'node.add' as const,
     realm: root.id,
     rootVersion: root.root.version,
     node: node.publicKey,
@@ -123,10 +125,10 @@ async function admitSelf(rows: RowStore, directory: string, admission: Admission
     roles: ['writer'],
     name: '',
     addresses: [],
-    addedS: nowS,
+    issuedS: nowS,
   }
   const nodesKey = signingKey(await openSeed(directory, 'nodes.key'))
-  return [put(SPACES.governance, key, signNodeRecord(record, nodesKey))]
+  return [put(SPACES.governance, key, signRecord(record, nodesKey).bytes)]
 }
 
 interface Incarnation {

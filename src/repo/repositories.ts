@@ -192,10 +192,13 @@ export class SignedRepositories implements Repositories {
   async recount(nodes: readonly Uint8Array[], options: AbortOptions = {}): Promise<void> {
     const isAffected = ({ logs }: RepositoryState) =>
       [...logs.values()].some(({ author }) => nodes.some((node) => equalBytes(node, author)))
-    for (const { name } of [...this.#memory.states()].filter(isAffected)) {
+    const known = [...this.#memory.states()].filter(isAffected).map(({ name }) => name)
+    // What is on its way to the disk was judged before the change.
+    for (const name of new Set([...known, ...this.#turns.keys()])) {
       options.signal?.throwIfAborted()
       await this.#turns.run(name, async () => {
         const state = await this.#state(name)
+        if (!isAffected(state)) return
         const { changes, views } = await this.#remake(state, [])
         await this.#write(name, changes)
         await this.#replace(state, views)
@@ -331,7 +334,8 @@ export class SignedRepositories implements Repositories {
       const { author, incarnation, sequence } = signed.operation
       const limits = authority.limitsOf(author, logId(state.id, author, incarnation))
       if (limits === 'all') counted.push(signed)
-      else if (limits !== 'none' && limits.every((limit) => sequence <= limit.sequence)) return undefined
+      // Up to a limit it may count, or lead to the operation that is the limit, before which others count.
+      else if (limits !== 'none' && limits.some((limit) => sequence <= limit.sequence)) return undefined
     }
     return counted
   }

@@ -1,5 +1,5 @@
 import { HubError } from '../errors.ts'
-import { decodeNodeRecord } from '../format/governance.ts'
+import { decodeRecord } from '../format/governance-record.ts'
 import type { RowStore } from '../store/row-store.ts'
 import { equalBytes } from '../util/bytes.ts'
 import type { Authority } from './authority.ts'
@@ -19,7 +19,8 @@ export function rowAuthority(rows: RowStore): Authority {
 
 function isNodeRecord(row: Uint8Array, node: Uint8Array): boolean {
   try {
-    return equalBytes(decodeNodeRecord(row).node, node)
+    const { record } = decodeRecord(row)
+    return record.type === 'node.add' && equalBytes(record.node, node)
   } catch (error) {
     if (error instanceof HubError) return false
     throw error

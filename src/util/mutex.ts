@@ -14,6 +14,11 @@ export class Mutex {
 export class KeyedMutex {
   readonly #tails = new Map<string, Promise<unknown>>()
 
+  /** Keys that somebody has or waits for. */
+  keys(): Iterable<string> {
+    return this.#tails.keys()
+  }
+
   run<T>(key: string, work: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(key) ?? Promise.resolve()
     const result = before.then(work)

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { CorruptError } from '../../src/errors.ts'
 import { verifySignature } from '../../src/format/ed25519.ts'
-import { decodeNodeRecord, decodeRoot } from '../../src/format/governance.ts'
+import { decodeRecord } from '../../src/format/governance-record.ts'
+import { decodeRoot } from '../../src/format/root-document.ts'
 import { openIdentity } from '../../src/repo/identity.ts'
 import { toHex, toUtf8 } from '../../src/util/bytes.ts'
 import { asText } from '../doubles/as-text.ts'
@@ -70,7 +71,8 @@ describe('the identity of a node', () => {
     const root = decodeRoot(governance(rows, 'root/'))
     assert.equal(toHex(root.id), toHex(realm))
     assert.equal(root.root.version, 1)
-    const record = decodeNodeRecord(governance(rows, 'node/'))
+    const { record } = decodeRecord(governance(rows, 'node/'))
+    assert.ok(record.type === 'node.add')
     assert.equal(toHex(record.node), toHex(node.publicKey))
     assert.equal(toHex(record.realm), toHex(realm))
     assert.equal(toHex(record.signer), toHex(root.root.roles.nodes.keys[0] ?? assert.fail()))

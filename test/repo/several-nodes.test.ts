@@ -4,7 +4,8 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { CorruptError, ForbiddenError, HubError, LimitError, MalformedError } from '../../src/errors.ts'
 import { signingKey } from '../../src/format/ed25519.ts'
-import { logId, repositoryId, signOperation } from '../../src/format/operation.ts'
+import { decodeOperation, logId, repositoryId, signOperation } from '../../src/format/operation.ts'
+import type { SignedOperation } from '../../src/format/operation.ts'
 import { readArrival } from '../../src/repo/arrival.ts'
 import { toHex } from '../../src/util/bytes.ts'
 import { asText } from '../doubles/as-text.ts'
@@ -13,6 +14,14 @@ import { countedBy, histories, node, NODES, played, STATE, World } from './a-wor
 import { REALM, TestAuthority, TestNode } from './several-nodes.ts'
 
 const RUNS = Number(process.env['ZHUB_TEST_RUNS'] ?? 150)
+async function operationsOf(one: TestNode): Promise<SignedOperation[]> {
+  const all: SignedOperation[] = []
+  for (const { id } of await one.reader.logs(repositoryId(REALM, 'r'))) {
+    for await (const bytes of one.reader.operations(id, 1)) all.push(decodeOperation(bytes))
+  }
+  return all
+}
+
 describe('operations of several nodes', () => {
   it('I4: end in one state on every node, which is what the operations alone say, also after a restart', async () => {
     await fc.assert(
@@ -127,6 +136,24 @@ describe('operations of several nodes', () => {
       }),
       { numRuns: RUNS },
     )
+  })
+
+  it('count again what two cuts allow, once the later one is known and its last operation comes', async () => {
+    const world = await World.open()
+    const [a, b] = [world.at(0), world.at(1)]
+    for (const value of [1, 2]) {
+      await b.repositories.apply('r', [{ type: 'put', name: 'a.flist', target: flist(value) }], ALICE)
+    }
+    const [first, second] = await operationsOf(b)
+    assert.ok(first && second)
+    await a.repositories.receive('r', [first])
+    const limits = [first, second].map(({ operation, hash }) => ({ sequence: operation.sequence, hash }))
+    a.authority.limits.set(toHex(b.key.publicKey), () => limits)
+    await a.repositories.recount([b.key.publicKey])
+    assert.equal(a.repositories.find('r', 'a.flist'), undefined)
+    await a.repositories.receive('r', [second])
+    assert.equal(asText(a.repositories.find('r', 'a.flist')?.target), asText(flist(1)))
+    assert.deepEqual(await a.problems(), [])
   })
 
   it('I9: do not bring a deleted name back when a node returns that was away for long', async () => {

@@ -1,0 +1,194 @@
+import { createHash } from 'node:crypto'
+import type {
+  GovernanceRecord,
+  LogEndpoint,
+  NodeAdd,
+  NodeCut,
+  SignedRecord,
+} from '../format/governance-record.ts'
+import { isSignedBy } from '../format/root-document.ts'
+import type { RootDocument, SignedRoot } from '../format/root-document.ts'
+import { compareBytes, equalBytes, toHex } from '../util/bytes.ts'
+import type { Authority, Limits, LogLimit } from './authority.ts'
+
+/** A node of the realm, or one that was. */
+export interface Member {
+  readonly node: Uint8Array
+  readonly tokenKey: Uint8Array
+  readonly name: string
+  readonly roles: readonly string[]
+  readonly addresses: readonly string[]
+  /** Unix seconds. */
+  readonly addedS: number
+  readonly isCut: boolean
+}
+
+/**
+ * What the root documents and records of a realm mean together: a pure function of the set of them, so that neither
+ * order nor repetition of their arrival plays a part (invariant I2).
+ */
+export interface Governance extends Authority {
+  readonly realm: Uint8Array
+  /** The newest one that counts. */
+  readonly root: RootDocument
+  readonly name: string
+  /** Two different documents claim one version: what came before them counts, and an operator must look. */
+  readonly hasRootConflict: boolean
+  /** May connect, and its tokens are good: admitted and not cut. */
+  isMember(node: Uint8Array): boolean
+  /** Everybody ever admitted, in order of key. */
+  readonly members: readonly Member[]
+  /** Is a token void? `token` is its id, `issuedS` when it was made. */
+  isRevoked(token: Uint8Array, user: string, issuedS: number): boolean
+}
+
+type Typed<T extends GovernanceRecord['type']> = SignedRecord & {
+  readonly record: Extract<GovernanceRecord, { type: T }>
+}
+
+/** `first`: version 1 of the root, which made the realm. Whatever does not count is passed over. */
+export function governanceOf(
+  first: SignedRoot,
+  roots: Iterable<SignedRoot>,
+  records: Iterable<SignedRecord>,
+): Governance {
+  const { root, hasConflict } = newestRoot(first, [...roots])
+  const ofRealm = unique(records).filter(({ record }) => equalBytes(record.realm, first.id))
+  const byAdmins = ofRealm.filter(({ record }) =>
+    root.roles.nodes.keys.some((key) => equalBytes(key, record.signer)),
+  )
+  const cuts = standingCuts(byAdmins)
+  const members = membersOf(of(byAdmins, 'node.add'), cuts)
+  const byNode = new Map(members.map((member) => [toHex(member.node), member]))
+  const isMember = (node: Uint8Array) => byNode.get(toHex(node))?.isCut === false
+  const revoked = of(ofRealm, 'token.revoke')
+    .map(({ record }) => record)
+    .filter(({ signer }) => isMember(signer))
+  return {
+    realm: first.id,
+    root,
+    name: latest(of(byAdmins, 'realm.name'))?.record.name ?? '',
+    hasRootConflict: hasConflict,
+    members,
+    isAdmitted: (node) => byNode.has(toHex(node)),
+    isMember,
+    limitsOf: (node, log) => limitsOf(cuts.get(toHex(node)) ?? [], log),
+    isRevoked: (token, user, issuedS) =>
+      revoked.some((one) =>
+        one.token ? equalBytes(one.token, token) : one.user === user && issuedS <= one.untilS,
+      ),
+  }
+}
+
+/** Equal on two nodes that hold the same root documents and records; 32 bytes. */
+export function governanceDigest(hashes: Iterable<Uint8Array>): Uint8Array {
+  const digest = createHash('sha256').update('zhub-gov-set-1')
+  for (const hash of [...hashes].sort(compareBytes)) digest.update(hash)
+  return digest.digest()
+}
+
+/**
+ * The chain of versions as far as it is one: each next one is signed by the root keys of the one before it and by its own
+ * (which was checked when it was read). As The Update Framework has it, 5.3.
+ */
+function newestRoot(
+  first: SignedRoot,
+  roots: readonly SignedRoot[],
+): { root: RootDocument; hasConflict: boolean } {
+  let newest = first
+  for (;;) {
+    const { hash, root } = newest
+    const next = new Map<string, SignedRoot>()
+    for (const one of roots) {
+      const { version, previous } = one.root
+      if (version !== root.version + 1 || previous === undefined || !equalBytes(previous, hash)) continue
+      if (isSignedBy(one, root.roles.root)) next.set(toHex(one.hash), one)
+    }
+    const [follower, other] = [...next.values()]
+    if (follower === undefined) return { root, hasConflict: false }
+    if (other !== undefined && distinct(next.values()) > 1) return { root, hasConflict: true }
+    newest = smallest(next.values()) ?? follower
+  }
+}
+
+/** How many documents there are, whoever signed them. */
+function distinct(roots: Iterable<SignedRoot>): number {
+  return new Set([...roots].map(({ id }) => toHex(id))).size
+}
+
+/** One document with other signatures is another hash: the smallest counts, on every node. */
+function smallest(roots: Iterable<SignedRoot>): SignedRoot | undefined {
+  return [...roots].sort((a, b) => compareBytes(a.hash, b.hash))[0]
+}
+
+/** Cuts that nobody took back, by node. */
+function standingCuts(records: readonly SignedRecord[]): ReadonlyMap<string, readonly NodeCut[]> {
+  const takenBack = new Set(of(records, 'node.uncut').map(({ record }) => toHex(record.cut)))
+  const cuts = new Map<string, NodeCut[]>()
+  for (const { record, hash } of of(records, 'node.cut')) {
+    if (takenBack.has(toHex(hash))) continue
+    const node = toHex(record.node)
+    cuts.set(node, [...(cuts.get(node) ?? []), record])
+  }
+  return cuts
+}
+
+/** Of several records that add one node the latest tells its name, addresses and token key. */
+function membersOf(adds: ReadonlyArray<Typed<'node.add'>>, cuts: ReadonlyMap<string, unknown>): Member[] {
+  const byNode = new Map<string, Array<Typed<'node.add'>>>()
+  for (const add of adds)
+    byNode.set(toHex(add.record.node), [...(byNode.get(toHex(add.record.node)) ?? []), add])
+  const members = [...byNode].flatMap(([node, same]): Member[] => {
+    const record = latest(same)?.record
+    return record === undefined ? [] : [memberOf(record, record.issuedS, cuts.has(node))]
+  })
+  return members.sort((a, b) => compareBytes(a.node, b.node))
+}
+
+function memberOf(
+  { node, tokenKey, name, roles, addresses }: NodeAdd,
+  addedS: number,
+  isCut: boolean,
+): Member {
+  return { node, tokenKey, name, roles, addresses, addedS, isCut }
+}
+
+/** Every cut applies: a log is limited by each of them. */
+function limitsOf(cuts: readonly NodeCut[], log: Uint8Array): Limits {
+  const limits: LogLimit[] = []
+  for (const { ends, others } of cuts) {
+    const end = endOf(ends, log)
+    if (end !== undefined) limits.push({ sequence: end.sequence, hash: end.hash })
+    else if (others === 'none') return 'none'
+  }
+  return limits.length === 0 ? 'all' : limits
+}
+
+/** By halving: they are in order. */
+function endOf(ends: readonly LogEndpoint[], log: Uint8Array): LogEndpoint | undefined {
+  let low = 0
+  let high = ends.length - 1
+  while (low <= high) {
+    const middle = (low + high) >> 1
+    const end = ends[middle]
+    if (end === undefined) return undefined
+    const order = compareBytes(end.log, log)
+    if (order === 0) return end
+    if (order < 0) low = middle + 1
+    else high = middle - 1
+  }
+  return undefined
+}
+
+/** The last by its own time, then by hash: the same everywhere. */
+function latest<T extends SignedRecord>(records: readonly T[]): T | undefined {
+  return [...records].sort((a, b) => b.record.issuedS - a.record.issuedS || compareBytes(b.hash, a.hash))[0]
+}
+
+function unique(records: Iterable<SignedRecord>): SignedRecord[] {
+  return [...new Map([...records].map((one) => [toHex(one.hash), one])).values()]
+}
+
+function of<T extends GovernanceRecord['type']>(records: readonly SignedRecord[], type: T): Array<Typed<T>> {
+  return records.filter((one): one is Typed<T> => one.record.type === type)
+}
