@@ -1,81 +1,63 @@
-import './promise-with-resolvers.ts'
-import { noise } from '@chainsafe/libp2p-noise'
-import { yamux } from '@chainsafe/libp2p-yamux'
-import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
-import type { Connection, Libp2p, PeerId } from '@libp2p/interface'
-import { tcp } from '@libp2p/tcp'
+import type { Connection, Libp2p, PeerId, Stream } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
-import { createLibp2p } from 'libp2p'
 import { InvalidInputError, UnavailableError } from '../errors.ts'
-import { MIB, SECOND_MS } from '../util/units.ts'
+import { MINUTE_MS } from '../util/units.ts'
 import type { AbortOptions } from '../util/units.ts'
+import type { Gate } from './gate.ts'
+import { createLibp2pNode, HANDSHAKE_MS } from './libp2p-node.ts'
+import type { Libp2pNode, Libp2pNodeOptions } from './libp2p-node.ts'
 import { keyOfPeer, peerIdOf } from './peer-key.ts'
 import type { Channel, PeerHost, PeerInfo, ProtocolOptions } from './peer-host.ts'
 import { StreamChannel } from './stream-channel.ts'
+import { Traffic } from './traffic.ts'
+import type { TrafficTotals } from './traffic.ts'
 
-export interface Libp2pHostOptions {
-  /** Of the node's Ed25519 key, 32 bytes. */
-  readonly seed: Uint8Array
-  /** Multiaddrs, `/ip4/0.0.0.0/tcp/9901`. */
-  readonly listen: readonly string[]
-  /** Asked once the handshake has proved who a peer is, in both directions. */
-  readonly admits: (peer: Uint8Array) => boolean
-  /** New connections of one address in a second. */
-  readonly maxNewPerSecond?: number
+export interface Libp2pHostOptions extends Libp2pNodeOptions {
+  /** How long a guest that called may stay connected. */
+  readonly guestMs?: number
 }
 
-/** Connections at most. Replication.md 2.14, as the next. */
-const MAX_CONNECTIONS = 200
-const MAX_NEW_PER_SECOND = 5
-const HANDSHAKE_MS = 10 * SECOND_MS
-/** A peer may send so much on a stream before it is read: enough for 300 KiB chunks over 60 ms. */
-const WINDOW_BYTES = 4 * MIB
+/** A `PeerHost` with what only a real network has. */
+export interface NetworkHost extends PeerHost {
+  /** Shows out who is no longer admitted: to be called when the membership changed. */
+  review(): Promise<void>
+  /** Bytes of messages since the start, by protocol. */
+  traffic(): ReadonlyMap<string, TrafficTotals>
+}
+
+const GUEST_MS = MINUTE_MS
 
 type Listener = Parameters<PeerHost['subscribe']>[0]
 
 /** Peers over TCP, noise and yamux. */
-export async function openLibp2pHost(options: Libp2pHostOptions): Promise<PeerHost> {
-  const { seed, listen, admits, maxNewPerSecond = MAX_NEW_PER_SECOND } = options
-  const privateKey = await generateKeyPairFromSeed('Ed25519', seed)
-  const isStranger = (peer: PeerId) => {
-    const key = keyOfPeer(peer)
-    return key === undefined || !admits(key)
-  }
-  const libp2p = await createLibp2p({
-    privateKey,
-    start: false,
-    addresses: { listen: [...listen] },
-    transports: [tcp()],
-    connectionEncrypters: [noise()],
-    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: WINDOW_BYTES } })],
-    connectionManager: {
-      maxConnections: MAX_CONNECTIONS,
-      inboundConnectionThreshold: maxNewPerSecond,
-      maxIncomingPendingConnections: 10,
-      inboundUpgradeTimeout: HANDSHAKE_MS,
-      dialTimeout: HANDSHAKE_MS,
-    },
-    connectionGater: {
-      // Farms are on private networks: addresses say nothing, keys do.
-      denyDialMultiaddr: () => false,
-      denyInboundEncryptedConnection: isStranger,
-      denyOutboundEncryptedConnection: isStranger,
-    },
-  })
-  return new Libp2pHost(libp2p, privateKey.publicKey.raw)
+export async function openLibp2pHost(options: Libp2pHostOptions): Promise<NetworkHost> {
+  return new Libp2pHost(await createLibp2pNode(options), options.guestMs ?? GUEST_MS)
 }
 
-class Libp2pHost implements PeerHost {
+class Libp2pHost implements NetworkHost {
   readonly key: Uint8Array
   readonly #libp2p: Libp2p
+  readonly #gate: Gate
+  readonly #guestMs: number
+  readonly #traffic = new Traffic()
   readonly #listeners = new Set<Listener>()
   readonly #addresses = new Map<string, readonly string[]>()
+  /** Of whose connection the listeners were told. */
+  readonly #members = new Map<string, Uint8Array>()
+  /** Channels that peers opened, by protocol and peer. */
+  readonly #inbound = new Map<string, number>()
 
-  constructor(libp2p: Libp2p, key: Uint8Array) {
+  constructor({ libp2p, gate, key }: Libp2pNode, guestMs: number) {
     this.#libp2p = libp2p
+    this.#gate = gate
+    this.#guestMs = guestMs
     this.key = key
     libp2p.addEventListener('peer:connect', ({ detail }) => this.#tell('connected', detail))
-    libp2p.addEventListener('peer:disconnect', ({ detail }) => this.#tell('disconnected', detail))
+    libp2p.addEventListener('peer:disconnect', ({ detail }) => {
+      this.#tell('disconnected', detail)
+      this.#traffic.forget(String(detail))
+    })
+    libp2p.addEventListener('connection:open', ({ detail }) => this.#timeGuest(detail))
   }
 
   addresses(): readonly string[] {
@@ -92,12 +74,13 @@ class Libp2pHost implements PeerHost {
   }
 
   handle(protocol: string, options: ProtocolOptions, onChannel: (channel: Channel) => void): void {
-    const accept = (stream: Parameters<Parameters<Libp2p['handle']>[1]>[0], { remotePeer }: Connection) => {
-      const peer = keyOfPeer(remotePeer)
-      if (peer === undefined) stream.abort(new Error('no node of ours'))
-      else onChannel(new StreamChannel(stream, peer, options.maxMessageBytes))
-    }
     const { maxChannelsPerPeer: most } = options
+    const accept = (stream: Stream, { remotePeer }: Connection) => {
+      const peer = options.forGuests === true ? keyOfPeer(remotePeer) : this.#gate.member(remotePeer)
+      if (peer === undefined) stream.abort(new Error('not for guests'))
+      else if (!this.#takeIn(stream, `${protocol} ${remotePeer}`, most)) stream.abort(new Error('too many'))
+      else onChannel(this.#channel(stream, peer, protocol, options))
+    }
     void this.#libp2p.handle(protocol, accept, { maxInboundStreams: most, maxOutboundStreams: most })
   }
 
@@ -113,7 +96,7 @@ class Libp2pHost implements PeerHost {
         signal: whole,
         maxOutboundStreams: maxChannelsPerPeer,
       })
-      return new StreamChannel(stream, peer, maxMessageBytes)
+      return this.#channel(stream, peer, protocol, { maxMessageBytes })
     } catch (cause) {
       signal?.throwIfAborted()
       throw unreachable(cause)
@@ -144,10 +127,16 @@ class Libp2pHost implements PeerHost {
 
   peers(): readonly PeerInfo[] {
     const peers = new Map<string, PeerInfo>()
-    for (const { remotePeer, remoteAddr, timeline } of this.#libp2p.getConnections()) {
-      const key = keyOfPeer(remotePeer)
-      if (key !== undefined)
-        peers.set(String(remotePeer), { key, address: String(remoteAddr), sinceMs: timeline.open })
+    for (const { remotePeer, remoteAddr, timeline, rtt } of this.#libp2p.getConnections()) {
+      const key = this.#gate.member(remotePeer)
+      if (key === undefined) continue
+      peers.set(String(remotePeer), {
+        key,
+        address: String(remoteAddr),
+        sinceMs: timeline.open,
+        ...this.#traffic.ofPeer(String(remotePeer)),
+        ...(rtt !== undefined && { rttMs: rtt }),
+      })
     }
     return [...peers.values()]
   }
@@ -159,6 +148,54 @@ class Libp2pHost implements PeerHost {
 
   learn(peer: Uint8Array, addresses: readonly string[]): void {
     this.#addresses.set(String(peerIdOf(peer)), addresses)
+  }
+
+  async review(): Promise<void> {
+    const unwelcome = this.#libp2p
+      .getConnections()
+      .filter(({ remotePeer }) => !this.#gate.mayStay(remotePeer))
+    for (const connection of unwelcome) connection.abort(new UnavailableError('no longer admitted'))
+  }
+
+  traffic(): ReadonlyMap<string, TrafficTotals> {
+    return this.#traffic.byProtocol
+  }
+
+  #channel(
+    stream: Stream,
+    peer: Uint8Array,
+    protocol: string,
+    { maxMessageBytes }: Pick<ProtocolOptions, 'maxMessageBytes'>,
+  ): Channel {
+    return new StreamChannel(
+      stream,
+      peer,
+      maxMessageBytes,
+      this.#traffic.count(String(peerIdOf(peer)), protocol),
+    )
+  }
+
+  /** False when the peer has its share of channels, over all of its connections. */
+  #takeIn(stream: Stream, place: string, most: number): boolean {
+    const taken = this.#inbound.get(place) ?? 0
+    if (taken >= most) return false
+    this.#inbound.set(place, taken + 1)
+    stream.addEventListener('close', () => {
+      const left = (this.#inbound.get(place) ?? 1) - 1
+      if (left > 0) this.#inbound.set(place, left)
+      else this.#inbound.delete(place)
+    })
+    return true
+  }
+
+  /** A guest that called may stay for a while; who became a member meanwhile stays. */
+  #timeGuest(connection: Connection): void {
+    if (connection.direction !== 'inbound' || this.#gate.member(connection.remotePeer) !== undefined) return
+    const timer = setTimeout(() => {
+      if (this.#gate.member(connection.remotePeer) === undefined) void connection.close().catch(() => {})
+    }, this.#guestMs)
+    timer.unref()
+    connection.addEventListener('close', () => clearTimeout(timer))
   }
 
   /** Connects to a peer whose addresses were learnt, unless it is connected. */
@@ -174,8 +211,10 @@ class Libp2pHost implements PeerHost {
   }
 
   #tell(what: 'connected' | 'disconnected', peer: PeerId): void {
-    const key = keyOfPeer(peer)
+    const key = what === 'connected' ? this.#gate.member(peer) : this.#members.get(String(peer))
     if (key === undefined) return
+    if (what === 'connected') this.#members.set(String(peer), key)
+    else this.#members.delete(String(peer))
     for (const listener of [...this.#listeners]) listener[what]?.(key)
   }
 }

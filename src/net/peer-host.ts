@@ -18,12 +18,19 @@ export interface Channel {
 export interface ProtocolOptions {
   readonly maxMessageBytes: number
   readonly maxChannelsPerPeer: number
+  /** Also for who is no member, where the host lets guests in. */
+  readonly forGuests?: boolean
 }
 
 export interface PeerInfo {
   readonly key: Uint8Array
   readonly address: string
   readonly sinceMs: number
+  /** Bytes of messages. */
+  readonly receivedBytes?: number
+  readonly sentBytes?: number
+  /** Round trip, once it was measured. */
+  readonly rttMs?: number
 }
 
 /** How bytes come to peers and from them. */

@@ -12,19 +12,27 @@ const GO_BYTES = MIB / 2
 /** What libp2p may hold while we have stopped reading: a window of its muxer and a message on the way. */
 const MAX_UNREAD_BYTES = 8 * MIB
 
+/** Told of each message, by its length. */
+export interface Meter {
+  sent(bytes: number): void
+  received(bytes: number): void
+}
+
 /** A channel over a libp2p stream. libp2p's own iterator of a stream never stops the sender; this one does. */
 export class StreamChannel implements Channel {
   readonly peer: Uint8Array
   readonly #stream: Stream
   readonly #maxMessageBytes: number
   readonly #reader: FrameReader
+  readonly #meter: Meter
   #inbox: Uint8Array[] = []
   #unreadBytes = 0
   #isPaused = false
   #end: Error | 'closed' | undefined
   #wake: () => void = () => {}
 
-  constructor(stream: Stream, peer: Uint8Array, maxMessageBytes: number) {
+  constructor(stream: Stream, peer: Uint8Array, maxMessageBytes: number, meter: Meter) {
+    this.#meter = meter
     this.#stream = stream
     this.peer = peer
     this.#maxMessageBytes = maxMessageBytes
@@ -45,6 +53,7 @@ export class StreamChannel implements Channel {
     try {
       while (this.#stream.writableNeedsDrain && this.#end === undefined) await this.#drained(signal)
       this.#stream.send(concat([frameHeader(length), ...pieces]))
+      this.#meter.sent(length)
     } catch (cause) {
       signal?.throwIfAborted()
       throw new UnavailableError('the channel is over', { cause })
@@ -95,6 +104,7 @@ export class StreamChannel implements Channel {
       for (const message of this.#reader.push(bytes)) {
         this.#inbox.push(message)
         this.#unreadBytes += message.length
+        this.#meter.received(message.length)
       }
     } catch (error) {
       this.abort(error as Error)

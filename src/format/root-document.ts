@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { concat, fromUtf8 } from '../util/bytes.ts'
+import { concat, equalBytes, fromUtf8, toHex } from '../util/bytes.ts'
 import { decodeCbor, encodeCbor } from './dag-cbor.ts'
 import type { CborValue } from './dag-cbor.ts'
 import { MAX_OBJECT_BYTES } from './descriptor.ts'
@@ -9,8 +9,8 @@ import { HASH_BYTES } from './operation.ts'
 import { isArray, RecordReader } from './record.ts'
 
 /**
- * Who may do what in a realm (replication design 2.3, 2.4): the root document, and the record that admits a node.
- * Both are canonical dag-cbor, signed over their purpose and their bytes without the signatures.
+ * Who may sign what in a realm (replication design 2.3, 2.4). Canonical dag-cbor, signed over its purpose and its bytes
+ * without the signatures; described in OPERATIONS.md.
  */
 export interface RootDocument {
   /** 1, 2, 3 …; the highest counts. */
@@ -36,39 +36,29 @@ export interface SignedRoot {
   /** Id of the realm when this is version 1. */
   readonly id: Uint8Array
   readonly bytes: Uint8Array
+  /** SHA-256 of `bytes`: what the next version names. */
+  readonly hash: Uint8Array
+  readonly signatures: readonly RootSignature[]
 }
 
-/** Admits a node, and names the key that signs tokens there. Signed by a key of the role `nodes`. */
-export interface NodeRecord {
-  readonly realm: Uint8Array
-  readonly rootVersion: number
-  readonly node: Uint8Array
-  readonly tokenKey: Uint8Array
-  readonly roles: readonly string[]
-  readonly name: string
-  readonly addresses: readonly string[]
-  /** Unix seconds. */
-  readonly addedS: number
-  /** Of the role `nodes`. */
-  readonly signer: Uint8Array
+export interface RootSignature {
+  readonly key: Uint8Array
+  readonly signature: Uint8Array
 }
 
 /** Ours. */
 const MAX_KEYS = 32
-const MAX_ADDRESSES = 32
-const MAX_ROLES = 8
-const MAX_TEXT_BYTES = 255
-const MAX_RECORD_BYTES = 16 * 1024
 
 const ROOT_CONTEXT = fromUtf8('zhub-root-1\0')
-const NODE_CONTEXT = fromUtf8('zhub-gov-1\0')
 
 /** `signers` reach the threshold of role `root`, of this version and, from the second on, of the one before. */
 export function signRoot(root: RootDocument, signers: readonly SigningKey[]): SignedRoot {
   const unsigned = encodeRoot(root)
   const message = concat([ROOT_CONTEXT, encodeCbor(unsigned)])
-  const sigs = signers.map((key) => ({ key: key.publicKey, sig: key.sign(message) }))
-  return { root, id: realmId(root), bytes: encodeCbor({ ...unsigned, sigs }) }
+  const signatures = signers.map((key) => ({ key: key.publicKey, signature: key.sign(message) }))
+  const sigs = signatures.map(({ key, signature }) => ({ key, sig: signature }))
+  const bytes = encodeCbor({ ...unsigned, sigs })
+  return { root, id: realmId(root), bytes, hash: hashOf(bytes), signatures }
 }
 
 /** SHA-256 over the first root document, without its signatures. */
@@ -110,10 +100,10 @@ export function decodeRoot(bytes: Uint8Array): SignedRoot {
   }
   roles.end()
   fields.record('policy').end()
-  if (!isSignedBy(root, readSignatures(fields), root.roles.root))
-    throw fields.fail('its root keys did not sign it')
+  const signed = { root, id: realmId(root), bytes, hash: hashOf(bytes), signatures: readSignatures(fields) }
+  if (!isSignedBy(signed, root.roles.root)) throw fields.fail('its root keys did not sign it')
   fields.end()
-  return { root, id: realmId(root), bytes }
+  return signed
 }
 
 function readRole(roles: RecordReader, name: RoleName): Role {
@@ -124,12 +114,7 @@ function readRole(roles: RecordReader, name: RoleName): Role {
   return role
 }
 
-interface Signature {
-  readonly key: Uint8Array
-  readonly signature: Uint8Array
-}
-
-function readSignatures(fields: RecordReader): Signature[] {
+function readSignatures(fields: RecordReader): RootSignature[] {
   const sigs = fields.value('sigs')
   if (!isArray(sigs) || sigs.length > 2 * MAX_KEYS) throw fields.fail('sigs is no list of signatures')
   return sigs.map((value) => {
@@ -143,61 +128,15 @@ function readSignatures(fields: RecordReader): Signature[] {
   })
 }
 
-function isSignedBy(
-  root: RootDocument,
-  signatures: readonly Signature[],
-  { keys, threshold }: Role,
-): boolean {
+/** As many keys of the role signed it as its threshold asks for. */
+export function isSignedBy({ root, signatures }: SignedRoot, { keys, threshold }: Role): boolean {
   const message = concat([ROOT_CONTEXT, encodeCbor(encodeRoot(root))])
   const valid = keys.filter((key) =>
-    signatures.some(
-      (one) => Buffer.compare(one.key, key) === 0 && verifySignature(key, message, one.signature),
-    ),
+    signatures.some((one) => equalBytes(one.key, key) && verifySignature(key, message, one.signature)),
   )
-  return new Set(valid.map((key) => Buffer.from(key).toString('hex'))).size >= threshold
+  return new Set(valid.map(toHex)).size >= threshold
 }
 
-export function signNodeRecord(record: Omit<NodeRecord, 'signer'>, key: SigningKey): Uint8Array {
-  const unsigned = encodeNode({ ...record, signer: key.publicKey })
-  return encodeCbor({ ...unsigned, sig: key.sign(concat([NODE_CONTEXT, encodeCbor(unsigned)])) })
-}
-
-function encodeNode(record: NodeRecord): Record<string, CborValue> {
-  return {
-    v: 1,
-    type: 'node.add',
-    realm: record.realm,
-    gov: record.rootVersion,
-    key: record.node,
-    token: record.tokenKey,
-    roles: record.roles,
-    name: record.name,
-    addrs: record.addresses,
-    at: record.addedS,
-    by: record.signer,
-  }
-}
-
-/** @throws {MalformedError | LimitError} also when the signer it names did not sign it. */
-export function decodeNodeRecord(bytes: Uint8Array): NodeRecord {
-  const format = 'node record'
-  const fields = new RecordReader(decodeCbor(bytes, { format, maxBytes: MAX_RECORD_BYTES }), format)
-  fields.version(1)
-  fields.word('type', ['node.add'])
-  const record: NodeRecord = {
-    realm: fields.bytes('realm', HASH_BYTES),
-    rootVersion: fields.integer('gov', 1),
-    node: fields.bytes('key', PUBLIC_KEY_BYTES),
-    tokenKey: fields.bytes('token', PUBLIC_KEY_BYTES),
-    roles: fields.texts('roles', MAX_ROLES, MAX_TEXT_BYTES),
-    name: fields.text('name', MAX_TEXT_BYTES),
-    addresses: fields.texts('addrs', MAX_ADDRESSES, MAX_TEXT_BYTES),
-    addedS: fields.integer('at'),
-    signer: fields.bytes('by', PUBLIC_KEY_BYTES),
-  }
-  const signature = fields.bytes('sig', SIGNATURE_BYTES)
-  fields.end()
-  const message = concat([NODE_CONTEXT, encodeCbor(encodeNode(record))])
-  if (!verifySignature(record.signer, message, signature)) throw fields.fail('its signer did not sign it')
-  return record
+function hashOf(bytes: Uint8Array): Uint8Array {
+  return createHash('sha256').update(bytes).digest()
 }

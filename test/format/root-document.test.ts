@@ -4,8 +4,8 @@ import { MalformedError } from '../../src/errors.ts'
 import { decodeCbor, encodeCbor } from '../../src/format/dag-cbor.ts'
 import type { CborValue } from '../../src/format/dag-cbor.ts'
 import { signingKey } from '../../src/format/ed25519.ts'
-import { decodeNodeRecord, decodeRoot, signNodeRecord, signRoot } from '../../src/format/governance.ts'
-import type { RootDocument } from '../../src/format/governance.ts'
+import { decodeRoot, signRoot } from '../../src/format/root-document.ts'
+import type { RootDocument } from '../../src/format/root-document.ts'
 import { toHex } from '../../src/util/bytes.ts'
 
 const [A, B, C] = [1, 2, 3].map((fill) => signingKey(new Uint8Array(32).fill(fill))) as [
@@ -20,17 +20,6 @@ const ROOT: RootDocument = {
   roles: { root: { keys: [A.publicKey, B.publicKey], threshold: 2 }, nodes: role, names: role },
   issuedS: 1_700_000_000,
 }
-const RECORD = {
-  realm: new Uint8Array(32).fill(4),
-  rootVersion: 1,
-  node: A.publicKey,
-  tokenKey: B.publicKey,
-  roles: ['writer'],
-  name: 'one',
-  addresses: ['/ip4/127.0.0.1/tcp/1'],
-  addedS: 1_700_000_000,
-}
-
 function edit(bytes: Uint8Array, change: Record<string, CborValue>): Uint8Array {
   const fields = decodeCbor(bytes, { format: 'test', maxBytes: 4096 }) as Record<string, CborValue>
   return encodeCbor({ ...fields, ...change })
@@ -69,27 +58,6 @@ describe('root document', () => {
       { sigs: 1 },
     ]) {
       assert.throws(() => decodeRoot(edit(bytes, change)), MalformedError)
-    }
-  })
-})
-
-describe('node record', () => {
-  it('is given back by its bytes, with its signer', () => {
-    const read = decodeNodeRecord(signNodeRecord(RECORD, C))
-    assert.equal(JSON.stringify(read), JSON.stringify({ ...RECORD, signer: C.publicKey }))
-  })
-
-  it('is refused when anything in it was changed', () => {
-    const bytes = signNodeRecord(RECORD, C)
-    for (const change of [
-      { name: 'two' },
-      { by: A.publicKey },
-      { type: 'node.cut' },
-      { roles: [1] },
-      { more: 1 },
-      { sig: new Uint8Array(64) },
-    ]) {
-      assert.throws(() => decodeNodeRecord(edit(bytes, change)), MalformedError)
     }
   })
 })

@@ -1,0 +1,83 @@
+import './promise-with-resolvers.ts'
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { identify } from '@libp2p/identify'
+import type { Libp2p, PeerDiscovery } from '@libp2p/interface'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { createLibp2p } from 'libp2p'
+import type { Libp2pOptions } from 'libp2p'
+import { MIB, SECOND_MS } from '../util/units.ts'
+import { Gate } from './gate.ts'
+import type { Admission } from './gate.ts'
+
+/** A way to find peers or to tell them something, next to the channels. */
+export interface HostPart {
+  /** By name; libp2p starts and stops them. */
+  readonly services?: (gate: Gate) => NonNullable<Libp2pOptions['services']>
+  // What libp2p hands to such a factory has no common type.
+  readonly discovery?: (components: never) => PeerDiscovery
+  /** Before the start. */
+  attach(libp2p: Libp2p, gate: Gate): void
+}
+
+export interface Libp2pNodeOptions extends Admission {
+  /** Of the node's Ed25519 key, 32 bytes. */
+  readonly seed: Uint8Array
+  /** Multiaddrs, `/ip4/0.0.0.0/tcp/9901`. */
+  readonly listen: readonly string[]
+  readonly parts?: readonly HostPart[]
+  /** Replication.md 2.14, as the next two. */
+  readonly maxConnections?: number
+  /** New connections of one address in a second. */
+  readonly maxNewPerSecond?: number
+}
+
+export interface Libp2pNode {
+  readonly libp2p: Libp2p
+  readonly gate: Gate
+  /** Public key of the node. */
+  readonly key: Uint8Array
+}
+
+/** What a dial with its handshake, or an incoming handshake, may take. */
+export const HANDSHAKE_MS = 10 * SECOND_MS
+const MAX_CONNECTIONS = 200
+const MAX_NEW_PER_SECOND = 5
+const MAX_PENDING = 10
+/** A peer may send so much on a stream before it is read: enough for 300 KiB chunks over 60 ms. */
+const WINDOW_BYTES = 4 * MIB
+
+/** A libp2p of ours, not started: TCP, noise, yamux, a gate, and the parts' services. */
+export async function createLibp2pNode(options: Libp2pNodeOptions): Promise<Libp2pNode> {
+  const privateKey = await generateKeyPairFromSeed('Ed25519', options.seed)
+  const gate = new Gate(options)
+  const parts = options.parts ?? []
+  const services = Object.assign({}, ...parts.map((part) => part.services?.(gate) ?? {})) as NonNullable<
+    Libp2pOptions['services']
+  >
+  const discovery = parts.flatMap((part) => part.discovery ?? []) as Libp2pOptions['peerDiscovery']
+  const libp2p: Libp2p = await createLibp2p({
+    privateKey,
+    start: false,
+    nodeInfo: { userAgent: 'zhub' },
+    addresses: { listen: [...options.listen] },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: WINDOW_BYTES } })],
+    connectionManager: {
+      maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
+      inboundConnectionThreshold: options.maxNewPerSecond ?? MAX_NEW_PER_SECOND,
+      maxIncomingPendingConnections: MAX_PENDING,
+      inboundUpgradeTimeout: HANDSHAKE_MS,
+      dialTimeout: HANDSHAKE_MS,
+    },
+    connectionGater: gate.gater,
+    services: { ping: ping(), identify: identify(), ...services },
+    ...(discovery && { peerDiscovery: discovery }),
+  })
+  gate.watch(() => libp2p.getConnections().map(({ remotePeer }) => remotePeer))
+  for (const part of parts) part.attach(libp2p, gate)
+  return { libp2p, gate, key: privateKey.publicKey.raw }
+}
