@@ -7,6 +7,7 @@ import { parseCredentials, parseDockerConfig, type CredentialBook } from './imag
 import { parsePlatform, type Platform } from './image/platform.ts'
 import { RegistryList } from './image/registries.ts'
 import { parseJwtKeys, type JwtKey } from './repo/jwt.ts'
+import { MIRROR, parseSubscription, type Subscription } from './sync/subscription.ts'
 import { environmentName, SETTINGS, type Setting, type SettingKey } from './settings.ts'
 import type { LogLevel } from './util/logger.ts'
 import { isLoopback, parseDuration, parseHostPort, parseSize, type HostPort } from './util/parse.ts'
@@ -39,11 +40,26 @@ export interface ImageSettings {
   readonly platform: Platform
 }
 
+/** What a node does among peers, once it is in a realm. */
+export interface FarmSettings {
+  /** Multiaddrs, as the next two. */
+  readonly listen: readonly string[]
+  readonly peers: readonly string[]
+  readonly bootstrap: readonly string[]
+  readonly mdns: boolean
+  readonly subscription: Subscription
+  /** 0 = no bound; as the next two, in bytes a second. */
+  readonly quotaBytes: number
+  readonly rateUp: number
+  readonly rateDown: number
+}
+
 export interface Config {
   readonly data: string
   readonly http: readonly HostPort[]
   readonly resp: readonly HostPort[]
   readonly respPassword: string | undefined
+  readonly farm: FarmSettings
   readonly publicUrl: string | undefined
   readonly publicChunks: ChunkAddress | undefined
   readonly flistBackend: 'auto' | 'local' | 'keep'
@@ -114,6 +130,7 @@ function toConfig(values: Values, environment: Environment): Config {
     http,
     resp,
     respPassword: values.text('resp-password'),
+    farm: toFarmSettings(values),
     publicUrl,
     publicChunks: values.parsed('public-chunks', parseChunkAddress, 'like zdb://host:9900'),
     flistBackend: values.choice('flist-backend') as Config['flistBackend'],
@@ -142,6 +159,25 @@ function toConfig(values: Values, environment: Environment): Config {
     keepVersions: values.count('keep-versions'),
     keepForMs: values.duration('keep-for'),
     scrubPercent: values.count('scrub'),
+  }
+}
+
+function toFarmSettings(values: Values): FarmSettings {
+  return {
+    listen: values.list('p2p'),
+    peers: values.list('peers'),
+    bootstrap: values.list('bootstrap'),
+    mdns: values.flag('mdns'),
+    // A list of patterns holds commas itself.
+    subscription:
+      values.parsed(
+        'subscribe',
+        parseSubscription,
+        'mirror, cache, or repos: and patterns like repos:alice,tf-*',
+      ) ?? MIRROR,
+    quotaBytes: values.size('quota'),
+    rateUp: values.size('rate-up'),
+    rateDown: values.size('rate-down'),
   }
 }
 
