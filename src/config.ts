@@ -42,8 +42,10 @@ export interface ImageSettings {
 
 /** What a node does among peers, once it is in a realm. */
 export interface FarmSettings {
-  /** Multiaddrs, as the next two. */
+  /** Multiaddrs, as the next three. */
   readonly listen: readonly string[]
+  /** Instead of where it listens; empty = there. */
+  readonly announce: readonly string[]
   readonly peers: readonly string[]
   readonly bootstrap: readonly string[]
   readonly mdns: boolean
@@ -165,6 +167,7 @@ function toConfig(values: Values, environment: Environment): Config {
 function toFarmSettings(values: Values): FarmSettings {
   return {
     listen: values.list('p2p'),
+    announce: values.list('p2p-announce'),
     peers: values.list('peers'),
     bootstrap: values.list('bootstrap'),
     mdns: values.flag('mdns'),

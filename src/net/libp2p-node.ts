@@ -27,6 +27,8 @@ export interface Libp2pNodeOptions extends Admission {
   readonly seed: Uint8Array
   /** Multiaddrs, `/ip4/0.0.0.0/tcp/9901`. */
   readonly listen: readonly string[]
+  /** What others are told instead of where it listens. */
+  readonly announce?: readonly string[]
   readonly parts?: readonly HostPart[]
   /** Replication.md 2.14, as the next two. */
   readonly maxConnections?: number
@@ -62,7 +64,7 @@ export async function createLibp2pNode(options: Libp2pNodeOptions): Promise<Libp
     privateKey,
     start: false,
     nodeInfo: { userAgent: 'zhub' },
-    addresses: { listen: [...options.listen] },
+    addresses: { listen: [...options.listen], announce: [...(options.announce ?? [])] },
     transports: [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: WINDOW_BYTES } })],

@@ -1,5 +1,5 @@
 /** A real node in a process of its own, as an operator would run it. */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
@@ -12,7 +12,11 @@ export interface Banner {
   readonly resp: string
   readonly data: string
   readonly tokenFile: string
+  readonly p2p?: readonly string[]
 }
+
+/** As node's own `spawn`; a test that has hosts starts its nodes on one of them. */
+export type Spawn = (command: string, args: readonly string[], options: SpawnOptions) => ChildProcess
 
 export interface NodeProcess extends Banner {
   readonly token: string
@@ -35,6 +39,7 @@ export function cleanEnvironment(settings: Readonly<Record<string, string>> = {}
 export async function startNode(
   data: string,
   settings: Readonly<Record<string, string>> = {},
+  spawnWith: Spawn = spawn,
 ): Promise<NodeProcess> {
   const environment = cleanEnvironment({
     ZHUB_DATA: data,
@@ -42,14 +47,16 @@ export async function startNode(
     ZHUB_RESP: '127.0.0.1:0',
     ZHUB_LOG: 'warn',
     ZHUB_MIN_FREE: '0',
+    ZHUB_P2P: '/ip4/127.0.0.1/tcp/0',
+    ZHUB_MDNS: 'off',
     ...settings,
   })
-  const child = spawn(process.execPath, [PROGRAM, 'serve', '--json'], {
+  const child = spawnWith(process.execPath, [PROGRAM, 'serve', '--json'], {
     env: environment,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let log = ''
-  child.stderr.on('data', (piece: Buffer) => (log += piece.toString()))
+  child.stderr?.on('data', (piece: Buffer) => (log += piece.toString()))
 
   const line = await firstLine(child)
   const banner = (line === undefined ? {} : JSON.parse(line)) as Partial<Banner> & {

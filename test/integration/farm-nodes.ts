@@ -1,0 +1,160 @@
+/** Nodes of one realm, each a process of its own on a host of its own, run by the commands that an operator types. */
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { Hosts, type Host, type HostsOptions } from '../doubles/hosts.ts'
+import type { Mounted } from './mount.ts'
+import { cleanEnvironment, PROGRAM, startNode, type NodeProcess } from './node-process.ts'
+
+const MOUNT = fileURLToPath(new URL('mount.js', import.meta.url))
+/** Asking a node again what it does not show yet. */
+const POLL_MS = 100
+
+export interface FarmNodesOptions extends HostsOptions {
+  readonly settings?: Readonly<Record<string, string>>
+}
+
+export class FarmNode {
+  readonly name: string
+  readonly host: Host
+  readonly data: string
+  readonly #settings: Readonly<Record<string, string>>
+  process: NodeProcess | undefined
+
+  constructor(name: string, host: Host, data: string, settings: Readonly<Record<string, string>>) {
+    this.name = name
+    this.host = host
+    this.data = data
+    this.#settings = { ZHUB_P2P: `/ip4/${host.address}/tcp/9901`, ...settings }
+  }
+
+  async start(): Promise<void> {
+    const settings = { ZHUB_HTTP: '127.0.0.1:5555', ZHUB_RESP: '127.0.0.1:9900', ...this.#settings }
+    this.process = await startNode(this.data, settings, (command, args, options) =>
+      this.host.spawn(command, args, options),
+    )
+  }
+
+  async stop(): Promise<void> {
+    await this.process?.stop()
+    this.process = undefined
+  }
+
+  async kill(): Promise<void> {
+    await this.process?.kill()
+    this.process = undefined
+  }
+
+  /** A command on this node's data folder; answers its stdout. */
+  async zhub(...words: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.attempt(...words)
+    assert.equal(code, 0, `${this.name}: zhub ${words.join(' ')}: ${stderr}${this.process?.log() ?? ''}`)
+    return stdout
+  }
+
+  attempt(...words: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+    const env = cleanEnvironment({ ZHUB_DATA: this.data, ZHUB_MIN_FREE: '0', ...this.#settings })
+    return new Promise((resolve) => {
+      execFile(process.execPath, [PROGRAM, ...words], { env }, (error, stdout, stderr) => {
+        resolve({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr })
+      })
+    })
+  }
+
+  async json<T>(...words: readonly string[]): Promise<T> {
+    return JSON.parse(await this.zhub(...words, '--json')) as T
+  }
+
+  /** What the API answers to the local operator, over the socket in the data folder. */
+  get(path: string): Promise<{ status: number; headers: Record<string, unknown>; body: Buffer }> {
+    return new Promise((resolve, reject) => {
+      const sent = request({ socketPath: join(this.data, 'control.sock'), path }, (response) => {
+        const pieces: Buffer[] = []
+        response.on('data', (piece: Buffer) => pieces.push(piece))
+        response.on('error', reject)
+        response.on('end', () => {
+          const { statusCode: status = 0, headers } = response
+          resolve({ status, headers, body: Buffer.concat(pieces) })
+        })
+      })
+      sent.on('error', reject)
+      sent.end()
+    })
+  }
+
+  async getJson<T>(path: string): Promise<T> {
+    const { status, body } = await this.get(path)
+    assert.equal(status, 200, `${this.name}: ${path}: ${body.toString()}`)
+    return JSON.parse(body.toString()) as T
+  }
+
+  /** Everything this node lists, as a client in its network mounts it. */
+  async mount(): Promise<Mounted> {
+    const child = this.host.spawn(process.execPath, [MOUNT, 'http://127.0.0.1:5555', '127.0.0.1:9900'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let [stdout, stderr] = ['', '']
+    child.stdout?.on('data', (piece) => (stdout += String(piece)))
+    child.stderr?.on('data', (piece) => (stderr += String(piece)))
+    const code = await new Promise((resolve) => child.once('close', resolve))
+    assert.equal(code, 0, `${this.name}: ${stderr}`)
+    return JSON.parse(stdout) as Mounted
+  }
+}
+
+/** A realm of nodes on hosts. `close` stops what runs and takes everything away. */
+export class FarmNodes {
+  readonly hosts: Hosts
+  readonly all: readonly FarmNode[]
+  readonly #folder: string
+
+  private constructor(hosts: Hosts, folder: string, settings: Readonly<Record<string, string>>) {
+    this.hosts = hosts
+    this.#folder = folder
+    this.all = hosts.all.map((host, at) => {
+      const name = String.fromCharCode(65 + at)
+      return new FarmNode(name, host, join(folder, name), settings)
+    })
+  }
+
+  static async open({ settings = {}, ...options }: FarmNodesOptions): Promise<FarmNodes> {
+    const folder = await mkdtemp(join(tmpdir(), 'zhub-farm-'))
+    return new FarmNodes(Hosts.open(options), folder, settings)
+  }
+
+  at(index: number): FarmNode {
+    return this.all[index] ?? assert.fail(`no node ${index}`)
+  }
+
+  /** Starts all; the first one's realm, which the others join by its invites. */
+  async found(name = 'farm'): Promise<void> {
+    await Promise.all(this.all.map((node) => node.start()))
+    const [first, ...others] = this.all
+    await first?.zhub('realm', 'create', name)
+    for (const node of others)
+      await node.zhub('realm', 'join', (await first?.zhub('realm', 'invite'))?.trim() ?? '')
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.all.map((node) => node.kill()))
+    this.hosts.close()
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+}
+
+/** Asks until what comes is right, for `withinMs` at most. @throws what the last asking threw. */
+export async function eventually<T>(ask: () => Promise<T>, withinMs = 30_000): Promise<T> {
+  for (const untilMs = performance.now() + withinMs; ;) {
+    try {
+      return await ask()
+    } catch (error) {
+      if (performance.now() > untilMs) throw error
+      await sleep(POLL_MS)
+    }
+  }
+}
