@@ -26,6 +26,7 @@ import { openDatabase, type Database } from './store/database.ts'
 import { RowLeases } from './store/leases.ts'
 import { receiveChunk } from './store/receive.ts'
 import { RowFlistStore } from './store/row-flist-store.ts'
+import { ALONE } from './sync/replicated.ts'
 import { Parts } from './util/lifecycle.ts'
 import type { Logger } from './util/logger.ts'
 import { formatHostPort, type HostPort } from './util/parse.ts'
@@ -83,6 +84,7 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
     receiver: { receive: (id, bytes) => receiveChunk(chunks, id, bytes) },
     space: database.space,
     leases,
+    replicated: ALONE,
     inspector,
     merger,
     codec,

@@ -13,9 +13,11 @@ import { asBytes, asInteger, isArray, RecordReader } from './record.ts'
 
 /**
  * What a realm decides besides its root document: who is a node of it, what of a node that was cut still counts, which
- * tokens are void (replication design 2.3, 2.4). Canonical dag-cbor, described in OPERATIONS.md.
+ * tokens are void, what must not exist anywhere (replication design 2.3, 2.4). Canonical dag-cbor, described in OPERATIONS.md.
  */
-export type GovernanceRecord = Common & (NodeAdd | NodeCut | NodeUncut | TokenRevoke | RealmName)
+export type GovernanceRecord = Common & Own
+
+type Own = NodeAdd | NodeCut | NodeUncut | TokenRevoke | RealmName | FlistPurge
 
 interface Common {
   readonly realm: Uint8Array
@@ -73,6 +75,13 @@ export interface RealmName {
   readonly name: string
 }
 
+/** No member keeps, passes on or takes this flist again. Nothing takes it back: what was purged is gone. */
+export interface FlistPurge {
+  readonly type: 'flist.purge'
+  /** Id of its descriptor. */
+  readonly flist: Uint8Array
+}
+
 export interface SignedRecord {
   readonly record: GovernanceRecord
   readonly bytes: Uint8Array
@@ -85,7 +94,7 @@ export const TOKEN_ID_BYTES = 8
 
 const FORMAT = 'governance record'
 const CONTEXT = fromUtf8('zhub-gov-1\0')
-const TYPES = ['node.add', 'node.cut', 'node.uncut', 'token.revoke', 'realm.name'] as const
+const TYPES = ['node.add', 'node.cut', 'node.uncut', 'token.revoke', 'realm.name', 'flist.purge'] as const
 /** Ours: a cut names a log for each repository that the node wrote; 1 MiB are some 13,000. */
 const MAX_RECORD_BYTES = 16 * KIB
 const MAX_CUT_BYTES = MAX_OBJECT_BYTES
@@ -94,10 +103,7 @@ const MAX_ROLES = 8
 const MAX_TEXT_BYTES = 255
 
 /** @throws {LimitError} for a record that nobody would take. */
-export function signRecord(
-  record: Omit<Common, 'signer'> & (NodeAdd | NodeCut | NodeUncut | TokenRevoke | RealmName),
-  key: SigningKey,
-): SignedRecord {
+export function signRecord(record: Omit<Common, 'signer'> & Own, key: SigningKey): SignedRecord {
   const whole = { ...record, signer: key.publicKey }
   const unsigned = encodeFields(whole)
   const bytes = encodeCbor({ ...unsigned, sig: key.sign(concat([CONTEXT, encodeCbor(unsigned)])) })
@@ -165,15 +171,14 @@ function encodeOwn(record: GovernanceRecord): Record<string, CborValue> {
       }
     case 'realm.name':
       return { name: record.name }
+    case 'flist.purge':
+      return { flist: record.flist }
   }
 }
 
-type Own<T extends GovernanceRecord['type']> = Extract<
-  NodeAdd | NodeCut | NodeUncut | TokenRevoke | RealmName,
-  { type: T }
->
-
-const READERS: { readonly [T in GovernanceRecord['type']]: (fields: RecordReader) => Own<T> } = {
+const READERS: {
+  readonly [T in GovernanceRecord['type']]: (fields: RecordReader) => Extract<Own, { type: T }>
+} = {
   'node.add': (fields) => ({
     type: 'node.add',
     node: fields.bytes('key', PUBLIC_KEY_BYTES),
@@ -209,6 +214,7 @@ const READERS: { readonly [T in GovernanceRecord['type']]: (fields: RecordReader
     }
   },
   'realm.name': (fields) => ({ type: 'realm.name', name: fields.text('name', MAX_TEXT_BYTES) }),
+  'flist.purge': (fields) => ({ type: 'flist.purge', flist: fields.bytes('flist', HASH_BYTES) }),
 }
 
 function readEnd(value: CborValue, fields: RecordReader): LogEndpoint {

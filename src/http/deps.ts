@@ -8,6 +8,7 @@ import type { ThreeBotLogin } from '../repo/three-bot-login.ts'
 import type { Tokens } from '../repo/tokens.ts'
 import type { ChunkStore } from '../store/chunk-store.ts'
 import type { FlistStore, Leases } from '../store/flist-store.ts'
+import type { Replicated } from '../sync/replicated.ts'
 import type { Logger } from '../util/logger.ts'
 import type { AbortOptions } from '../util/units.ts'
 
@@ -64,6 +65,7 @@ export interface HttpDeps {
   readonly receiver: ChunkReceiver
   readonly space: DiskSpace
   readonly leases: Leases
+  readonly replicated: Replicated
   readonly inspector: FlistInspector
   readonly codec: ChunkCodec
   /** Is this the chunk address of a member of the realm? Stored flists never carry one. */

@@ -40,6 +40,10 @@ export interface Governance extends Authority {
   readonly members: readonly Member[]
   /** Is a token void? `token` is its id, `issuedS` when it was made. */
   isRevoked(token: Uint8Array, user: string, issuedS: number): boolean
+  /** Must a flist not exist on any member? */
+  isPurged(flist: Uint8Array): boolean
+  /** Ids of all such flists. */
+  readonly purged: readonly Uint8Array[]
 }
 
 type Typed<T extends GovernanceRecord['type']> = SignedRecord & {
@@ -64,6 +68,9 @@ export function governanceOf(
   const revoked = of(ofRealm, 'token.revoke')
     .map(({ record }) => record)
     .filter(({ signer }) => isMember(signer))
+  const purged = new Map(
+    of(byAdmins, 'flist.purge').map(({ record: { flist } }) => [toHex(flist), flist] as const),
+  )
   return {
     realm: first.id,
     root,
@@ -77,6 +84,8 @@ export function governanceOf(
       revoked.some((one) =>
         one.token ? equalBytes(one.token, token) : one.user === user && issuedS <= one.untilS,
       ),
+    isPurged: (flist) => purged.has(toHex(flist)),
+    purged: [...purged.values()],
   }
 }
 

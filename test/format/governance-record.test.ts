@@ -37,6 +37,7 @@ const RECORDS = [
   { ...COMMON, type: 'token.revoke', token: filled(8, 11), untilS: 5 },
   { ...COMMON, type: 'token.revoke', user: 'alice.3bot', untilS: 1_700_000_000 },
   { ...COMMON, type: 'realm.name', name: 'my farm' },
+  { ...COMMON, type: 'flist.purge', flist: filled(32, 12) },
 ] as const
 
 /** Of each, signed by the first key: Ed25519 signatures are the same every time. */
@@ -47,6 +48,7 @@ const HASHES: readonly string[] = [
   '2f820274b8caa2d059b48de5b9062a28629769f579de05ec1773078860ac1140',
   'aeab8d61df8c123968d2204df819c7e0b3756001702debe14e945fd9b1e1e35d',
   'e6d9e0ff05d0dab652cfec957e3d65a4bf459581e3f9b2e7b0a8a9a10947e906',
+  '8ce807ef70806716f8e0547ccb8dfb468719108d5ec201be68c5b9fec032a5d7',
 ]
 
 function edit(bytes: Uint8Array, change: Record<string, CborValue>): Uint8Array {

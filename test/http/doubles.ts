@@ -16,6 +16,7 @@ import type { FlistCounts } from '../../src/flist/entry.ts'
 import type { Change, Entry, Repositories, Resolved, User } from '../../src/repo/entry.ts'
 import type { ChunkStore } from '../../src/store/chunk-store.ts'
 import type { FlistStore, Leases } from '../../src/store/flist-store.ts'
+import { ALONE } from '../../src/sync/replicated.ts'
 import { toHex, toUtf8 } from '../../src/util/bytes.ts'
 import { SILENT } from '../../src/util/logger.ts'
 
@@ -281,6 +282,7 @@ export function fakeNode(): FakeNode {
     isMember: () => false,
     chunks: chunks as ChunkStore,
     leases: leases as Leases,
+    replicated: ALONE,
     space: { require: () => Promise.resolve() },
     receiver: {
       receive: (id, bytes) => {
