@@ -8,13 +8,12 @@
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { createReadStream, statSync } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { cleanEnvironment, PROGRAM } from '../test/integration/node-process.ts'
 import { packedFolder } from './bench-archive.ts'
+import { median, startBenchNode, type BenchNode } from './bench-node.ts'
 
 const ROUNDS = Number(process.env['ZHUB_BENCH_ROUNDS'] ?? 3)
 const TREES = [
@@ -22,13 +21,6 @@ const TREES = [
   { name: 'share', folder: '/usr/share', what: 'many small files', firstAim: 1.3, againAim: 0.8 },
 ]
 const MIB = 1024 * 1024
-
-interface Node {
-  readonly http: string
-  readonly token: string
-  readonly pid: number
-  stop(): Promise<void>
-}
 
 interface Round {
   readonly gzipS: number
@@ -75,13 +67,13 @@ for (const tree of trees) {
 async function measure(archive: string, other: string | undefined): Promise<Round> {
   const gzipS = inflating(archive)
   const data = await mkdtemp(join(tmpdir(), 'zhub-bench-'))
-  const node = await start(data)
+  const node = await startBenchNode(data)
   try {
     const probe = probing(node.http)
     const firstS = await upload(node, archive, 'first')
     const waitMs = await probe()
     const againS = await upload(node, archive, 'again')
-    const rssMib = await peakMib(node.pid)
+    const rssMib = await node.peakMib()
     const otherRatio =
       other === undefined ? undefined : (await upload(node, other, 'other')) / inflating(other)
     return { gzipS, firstS, againS, rssMib, waitMs, otherRatio }
@@ -97,33 +89,8 @@ function inflating(archive: string): number {
   return (performance.now() - startMs) / 1000
 }
 
-async function start(data: string): Promise<Node> {
-  const env = cleanEnvironment({
-    ZHUB_DATA: data,
-    ZHUB_HTTP: '127.0.0.1:0',
-    ZHUB_RESP: '127.0.0.1:0',
-    ZHUB_LOG: 'warn',
-  })
-  // As its operator starts it: its first line says how Node is to be run.
-  const child = spawn(PROGRAM, ['serve', '--json'], {
-    env,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  for await (const line of createInterface({ input: child.stdout })) {
-    const { http, tokenFile } = JSON.parse(line) as { http: string; tokenFile: string }
-    const token = (await readFile(tokenFile, 'utf8')).trim()
-    const stop = async () => {
-      child.kill('SIGTERM')
-      await exited
-    }
-    return { http, token, pid: child.pid ?? 0, stop }
-  }
-  throw new Error('the node did not start')
-}
-
 /** Seconds from the first byte sent to the whole answer. */
-function upload(node: Node, archive: string, name: string): Promise<number> {
+function upload(node: BenchNode, archive: string, name: string): Promise<number> {
   const head = `--zhub\r\nContent-Disposition: form-data; name="file"; filename="${name}.tar.gz"\r\n\r\n`
   const tail = '\r\n--zhub--\r\n'
   return new Promise((resolve, reject) => {
@@ -174,14 +141,4 @@ function probing(http: string): () => Promise<number> {
     await ended
     return Number(printed)
   }
-}
-
-/** VmHWM: the largest resident set so far. */
-async function peakMib(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? NaN) / 1024
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN
 }

@@ -8,6 +8,7 @@ const BENCHMARKS: Readonly<Record<string, string>> = {
   http: 'bench-http.js',
   resp: 'bench-resp.js',
   start: 'bench-resp-start.js',
+  merge: 'bench-merge.js',
 }
 
 const wanted = process.argv.slice(2)
