@@ -9,6 +9,8 @@ export interface Answer {
   readonly status: number
   readonly headers: FlatHeaders
   readonly body: Buffer | AsyncIterable<Uint8Array>
+  /** Headers that say how things stand when the answer goes out, which may be long after it was made. */
+  readonly current?: (() => FlatHeaders) | undefined
 }
 
 const JSON_TYPE = 'application/json'

@@ -1,6 +1,6 @@
 /** Conditional and partial answers for bytes at hand (RFC 9110), as Werkzeug's `send_file` gives them. */
 import type { IncomingHttpHeaders } from 'node:http'
-import { bytesAnswer, emptyAnswer, envelope, withHeaders, type Answer, type FlatHeaders } from './answer.ts'
+import { bytesAnswer, emptyAnswer, envelope, withHeaders, type Answer } from './answer.ts'
 
 export interface Download {
   readonly filename: string
@@ -8,7 +8,6 @@ export interface Download {
   readonly md5: string
   /** Unix seconds. */
   readonly updatedS: number
-  readonly headers: FlatHeaders
 }
 
 /** 200, 206, 304 or 416, by the request's conditions. */
@@ -18,7 +17,6 @@ export function downloadAnswer(download: Download, request: IncomingHttpHeaders)
   const about = [
     ...['Content-Disposition', contentDisposition(download.filename)],
     ...['Last-Modified', modified, 'Cache-Control', 'no-cache', 'ETag', etag],
-    ...download.headers,
   ]
   if (isUnchanged(request, etag, download.updatedS)) return emptyAnswer(304, about)
   const { bytes } = download

@@ -1,7 +1,7 @@
 /** What is in a flist, as the standard API tells it: dump (hub-api.md §4.4) and metadata (§4.7), cached by content. */
 import type { FlistCounts } from '../flist/entry.ts'
-import { CorruptError, MalformedError, NotFoundError } from '../errors.ts'
-import type { FlistId, FlistStore } from '../store/flist-store.ts'
+import { CorruptError, MalformedError } from '../errors.ts'
+import type { FlistId } from '../store/flist-store.ts'
 import { EMPTY, fromHex, fromUtf8, toHex } from '../util/bytes.ts'
 import { LruCache } from '../util/lru.ts'
 import { share } from '../util/share.ts'
@@ -9,6 +9,7 @@ import { bytesAnswer, type Answer } from './answer.ts'
 import type { SiteOptions } from './deps.ts'
 import { formatBackend } from '../flist/metadata.ts'
 import type { FlistInspector } from '../flist/inspector.ts'
+import type { FlistReader } from './flist-reader.ts'
 import { pythonJson, pythonRedump, quote } from './python.ts'
 import { servedBackend } from './served-flists.ts'
 
@@ -19,14 +20,14 @@ export function countsView(counts: FlistCounts): object {
 }
 
 export class FlistViews {
-  readonly #flists: FlistStore
+  readonly #flists: FlistReader
   readonly #inspector: FlistInspector
   readonly #options: Pick<SiteOptions, 'publicChunks' | 'flistBackend' | 'cacheBytes'>
   readonly #answers: LruCache<Answer>
   readonly #build: (key: string) => Promise<Answer>
 
   constructor(
-    flists: FlistStore,
+    flists: FlistReader,
     inspector: FlistInspector,
     options: Pick<SiteOptions, 'publicChunks' | 'flistBackend' | 'cacheBytes'>,
   ) {
@@ -45,20 +46,13 @@ export class FlistViews {
     return this.#answer('meta ' + toHex(id))
   }
 
-  /** The canonical bytes. @throws {NotFoundError} when this node does not hold them. */
-  async read(id: FlistId): Promise<Uint8Array> {
-    const bytes = await this.#flists.read(id)
-    if (bytes === undefined) throw new NotFoundError('source not found')
-    return bytes
-  }
-
   async #answer(key: string): Promise<Answer> {
     return this.#answers.get(key) ?? (await this.#build(key))
   }
 
   async #buildNow(key: string): Promise<Answer> {
     const id = key.slice(5)
-    const bytes = await this.read(fromHex(id) ?? new Uint8Array())
+    const bytes = await this.#flists.read(fromHex(id) ?? new Uint8Array())
     try {
       const body = key.startsWith('dump') ? await this.#dumpJson(bytes) : await this.#metadataJson(bytes)
       const answer = bytesAnswer(200, 'application/json', Buffer.concat([body, NEWLINE]))

@@ -36,7 +36,7 @@ export function lookUp(
   name: string,
   tag?: string,
 ): Found | undefined {
-  const entry = repositories.find(repository, name, tag)
+  const entry = repositories.find(repository, name, tag) ?? repositories.pending(repository, name, tag)
   const resolved = entry && repositories.resolve(repository, name, tag)
   return resolved && { entry, resolved }
 }
@@ -79,7 +79,7 @@ export async function findVersions(
 /** What a name is, links not followed; without a suffix also a taglink. @throws {Refusal} as `findFlist`. */
 export function findEntry(repositories: Repositories, repository: string, name: string): Entry {
   for (const stored of storedNames(repositories, repository, name)) {
-    const entry = repositories.find(repository, stored)
+    const entry = repositories.find(repository, stored) ?? repositories.pending(repository, stored)
     if (entry !== undefined) return entry
   }
   return refuse(404, 'source not found')

@@ -5,7 +5,7 @@ import { CHUNK_ID_BYTES } from '../format/chunk.ts'
 import type { FlistCounts } from '../flist/entry.ts'
 import { withSuffix } from '../repo/names.ts'
 import { listChunks, type ChunkList } from '../store/chunk-list.ts'
-import type { FlistId } from '../store/flist-store.ts'
+import type { FlistId, Lease } from '../store/flist-store.ts'
 import { toHex } from '../util/bytes.ts'
 import type { AbortOptions } from '../util/units.ts'
 import type { Actor } from './call.ts'
@@ -14,6 +14,9 @@ import { findFlist } from './lookup.ts'
 import { checkName } from './names.ts'
 import { publishFlist } from './publish-flist.ts'
 import type { Site } from './site.ts'
+
+/** Chunks that a merge waits for at a time; each is at most half a megabyte. */
+const FETCHES_AT_ONCE = 16
 
 export interface MergeOrder {
   /** Each `repo/name`, with its suffix or without; the first wins. */
@@ -45,12 +48,12 @@ export async function mergeFlists(
   const lease = site.leases.open()
   let listing: Promise<ChunkList> | undefined
   const onChunks = (ids: Uint8Array) => {
-    listing = listChunks(site.chunks, takenApart(ids), lease)
+    listing = listAll(site, takenApart(ids), lease, { signal })
     listing.catch(() => {}) // told below, unless the merge itself fails
   }
   try {
     for (const { id } of found) lease.holdFlist(id)
-    const { bytes, counts } = await site.merger.merge(read(site, found), { signal, onChunks })
+    const { bytes, counts } = await site.merger.merge(read(site, found, { signal }), { signal, onChunks })
     const list = await listing
     const chunkIds = list?.rows.map(([id]) => id) ?? []
     const flist = { format: 'zflist', bytes, chunkIds, files: counts.regular, ...(list && { list }) } as const
@@ -60,6 +63,21 @@ export async function mergeFlists(
     await listing?.catch(() => {}) // it holds chunks while it runs
     lease.release()
   }
+}
+
+/** The list of chunks, once those that are on peers alone have come: what is published here is here. */
+async function listAll(
+  { chunks, blocks }: Pick<Site, 'chunks' | 'blocks'>,
+  ids: readonly Uint8Array[],
+  lease: Lease,
+  options: AbortOptions,
+): Promise<ChunkList> {
+  lease.holdChunks(ids)
+  const missing = ids.filter((id) => chunks.info(id) === undefined)
+  for (let at = 0; at < missing.length; at += FETCHES_AT_ONCE) {
+    await Promise.all(missing.slice(at, at + FETCHES_AT_ONCE).map((id) => blocks.get(id, options)))
+  }
+  return await listChunks(chunks, ids, lease)
 }
 
 interface Source {
@@ -94,11 +112,13 @@ async function findSource({ repositories }: Site, source: unknown): Promise<Sour
   }
 }
 
-async function* read({ flists }: Site, sources: readonly Source[]): AsyncGenerator<FlistToMerge> {
+async function* read(
+  { library }: Site,
+  sources: readonly Source[],
+  options: AbortOptions,
+): AsyncGenerator<FlistToMerge> {
   for (const { name, id } of sources) {
-    const bytes = await flists.read(id)
-    if (bytes === undefined) refuse(500, `${name} does not exists`)
-    yield { name, bytes }
+    yield { name, bytes: await library.read(id, options) }
   }
 }
 

@@ -40,7 +40,7 @@ export function createPreview(site: Site): ShowPreview {
     const key = `${toHex(id)} ${from} ${asBuffer(path).toString('base64')}`
     const kept = folders.get(key)
     if (kept !== undefined) return kept
-    const bytes = await site.views.read(id)
+    const bytes = await site.library.read(id, { signal: call.signal() })
     const wanted = { path, from, known: counts.get(toHex(id)) }
     const view = await readFolder(site.inspector, bytes, wanted, { signal: call.signal() })
     counts.set(toHex(id), view.counts, COUNTS_BYTES)

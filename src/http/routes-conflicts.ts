@@ -12,7 +12,7 @@ import { historyView } from './routes-history.ts'
 import type { Site } from './site.ts'
 
 /** Names that were written at the same time on two nodes, and how one version is chosen. */
-export function conflictRoutes({ repositories, flists, leases, options: { publicUrl } }: Site): Route[] {
+export function conflictRoutes({ repositories, library, leases, options: { publicUrl } }: Site): Route[] {
   const everywhere = async () => {
     const items: object[] = []
     for (const repository of repositories.list()) {
@@ -29,7 +29,13 @@ export function conflictRoutes({ repositories, flists, leases, options: { public
   }
 
   /** Any later write settles a conflict; this one writes the version that was chosen. */
-  const settle = async ({ request, response, actor, params: { repository = '', name = '' } }: Call) => {
+  const settle = async ({
+    request,
+    response,
+    actor,
+    signal,
+    params: { repository = '', name = '' },
+  }: Call) => {
     const { op } = await readJsonObject(request, response)
     if (typeof op !== 'string') throw new InvalidInputError('op: expected the hash of a version')
     const { stored, items } = await findVersions(repositories, parseRepositoryName(repository), name)
@@ -40,8 +46,7 @@ export function conflictRoutes({ repositories, flists, leases, options: { public
       // Held first, looked for then: from here the collector leaves an old version's flist alone.
       if (target.kind === 'file') {
         lease.holdFlist(target.flist)
-        if (flists.descriptor(target.flist) === undefined)
-          throw new NotFoundError('this node does not hold the flist of that version any more')
+        await library.require(target.flist, { signal: signal() })
       }
       await repositories.apply(repository, [{ type: 'put', name: stored, target }], actor().user)
     } finally {

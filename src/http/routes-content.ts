@@ -12,12 +12,13 @@ import type { Site } from './site.ts'
 
 /** What is inside a flist, for people: the tree, one file, the whole as tar. */
 export function contentRoutes(site: Site): Route[] {
-  const { repositories, inspector, views } = site
-  const content = (entry: FlistEntry, options: AbortOptions) => fileContent(entry, site, options)
+  const { repositories, inspector, library, blocks, codec } = site
+  const content = (entry: FlistEntry, options: AbortOptions) =>
+    fileContent(entry, { chunks: blocks, codec }, options)
 
-  const find = async ({ params: { repository = '', name = '' } }: Call) => {
+  const find = async ({ signal, params: { repository = '', name = '' } }: Call) => {
     const { resolved } = await findFlist(repositories, repository, name)
-    return await views.read(resolved.target.flist)
+    return await library.read(resolved.target.flist, { signal: signal() })
   }
 
   const tree = async (call: Call) => {

@@ -1,11 +1,11 @@
-import { envelope, styleA, textAnswer, withHeaders } from './answer.ts'
+import { envelope, styleA, textAnswer } from './answer.ts'
 import type { Answer } from './answer.ts'
 import type { Call, Route } from './call.ts'
 import { downloadAnswer } from './downloads.ts'
 import { findFlist, lookUp, type Found } from './lookup.ts'
 import { checkName } from './names.ts'
 import { createPreview } from './preview.ts'
-import { hubHeaders } from './routes-flist.ts'
+import { withHubHeaders } from './routes-flist.ts'
 import type { Site } from './site.ts'
 import { hasFlistSuffix } from '../format/name-rule.ts'
 import { withSuffix } from '../repo/names.ts'
@@ -69,19 +69,19 @@ async function findFile(site: Site, repository: string, name: string): Promise<F
   return await findFlist(site.repositories, repository, name).catch(() => undefined)
 }
 
-async function download({ served }: Site, { request }: Call, found: Found): Promise<Answer> {
+async function download({ served, replicated }: Site, { request }: Call, found: Found): Promise<Answer> {
   const { entry, resolved } = found
   const { bytes, md5 } = await served.get(resolved.target.flist)
   const { updatedS } = resolved.entry
-  const headers = hubHeaders(found)
-  return downloadAnswer({ filename: entry.name, bytes, md5, updatedS, headers }, request.headers)
+  const answer = downloadAnswer({ filename: entry.name, bytes, md5, updatedS }, request.headers)
+  return withHubHeaders(answer, replicated, found)
 }
 
-async function about({ served, options }: Site, found: Found, suffix: string): Promise<Answer> {
+async function about({ served, options, replicated }: Site, found: Found, suffix: string): Promise<Answer> {
   const { entry, resolved } = found
   const { repository, name } = entry
   const { md5, sizeBytes: size } = await served.digest(resolved.target.flist)
-  if (suffix === '.md5') return withHeaders(textAnswer(200, `${md5}\n`), hubHeaders(found))
+  if (suffix === '.md5') return withHubHeaders(textAnswer(200, `${md5}\n`), replicated, found)
   const { publicUrl, publicChunks: chunks } = options
   const source = `${publicUrl}/${repository}/${name}`
   const storage = chunks === undefined ? '' : `zdb://${chunks.host}:${chunks.port}`

@@ -1,4 +1,5 @@
-import { envelope, styleA, withHeaders, type FlatHeaders } from './answer.ts'
+import type { Replicated } from '../sync/replicated.ts'
+import { envelope, styleA, type Answer } from './answer.ts'
 import type { Call, Route } from './call.ts'
 import { refuse } from './errors.ts'
 import { lightItem } from './listing.ts'
@@ -6,13 +7,21 @@ import { findFlist, type Found } from './lookup.ts'
 import { checkName } from './names.ts'
 import type { Site } from './site.ts'
 
-/** Of one node alone the frontier is its own, always; a flist is published only when all of it is here. */
-export function hubHeaders({ entry }: Found): FlatHeaders {
-  return ['X-Hub-Complete', 'true', 'X-Hub-Conflict', String(entry.conflicts), 'X-Hub-Frontier-Age', '0']
+/** The answer with a word on how much this node knows: said anew each time that it goes out, for it may be kept. */
+export function withHubHeaders(
+  answer: Answer,
+  replicated: Replicated,
+  { entry: { conflicts }, resolved: { target } }: Found,
+): Answer {
+  const current = () => [
+    ...['X-Hub-Complete', String(replicated.isComplete(target.flist)), 'X-Hub-Conflict', String(conflicts)],
+    ...['X-Hub-Frontier-Age', String(Math.floor(replicated.frontierAgeS()))],
+  ]
+  return { ...answer, current }
 }
 
 /** One flist, read (hub-api.md §4.4–4.7). */
-export function flistRoutes({ repositories, served, views }: Site): Route[] {
+export function flistRoutes({ repositories, replicated, served, views }: Site): Route[] {
   const find = ({ params: { repository = '', name = '' } }: Call) => findFlist(repositories, repository, name)
 
   const dump = async (call: Call) => views.dump((await find(call)).resolved.target.flist)
@@ -22,7 +31,7 @@ export function flistRoutes({ repositories, served, views }: Site): Route[] {
   const light = async (call: Call) => {
     const found = await find(call)
     const digest = await served.digest(found.resolved.target.flist)
-    return withHeaders(styleA(lightItem(found.entry, found.resolved, digest)), hubHeaders(found))
+    return withHubHeaders(styleA(lightItem(found.entry, found.resolved, digest)), replicated, found)
   }
 
   const taglink = ({ params: { repository = '', name = '' } }: Call) => {

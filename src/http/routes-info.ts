@@ -1,5 +1,7 @@
+import { NotFoundError } from '../errors.ts'
 import type { Entry } from '../repo/entry.ts'
 import { toHex } from '../util/bytes.ts'
+import type { AbortOptions } from '../util/units.ts'
 import { compactJson } from './answer.ts'
 import type { Call, Route } from './call.ts'
 import { countsView } from './flist-views.ts'
@@ -9,9 +11,9 @@ import type { Site } from './site.ts'
 
 /** One name in facts: what it is, what it points to, and the flist behind it. */
 export function infoRoutes(site: Site): Route[] {
-  const info = async ({ params: { repository = '', name = '' } }: Call) => {
+  const info = async ({ signal, params: { repository = '', name = '' } }: Call) => {
     const entry = findEntry(site.repositories, repository, name)
-    return compactJson({ ...entryView(entry), flist: await flistFacts(site, entry) })
+    return compactJson({ ...entryView(entry), flist: await flistFacts(site, entry, { signal: signal() }) })
   }
   return [
     {
@@ -39,12 +41,19 @@ function entryView({ repository, name, target, updatedS, operation, conflicts }:
 }
 
 /** `undefined` for what leads to no flist. */
-async function flistFacts(site: Site, { repository, name }: Entry): Promise<object | undefined> {
+async function flistFacts(
+  site: Site,
+  { repository, name }: Entry,
+  options: AbortOptions,
+): Promise<object | undefined> {
   const resolved = site.repositories.resolve(repository, name)
   const id = resolved?.target.flist
-  const descriptor = id && site.flists.descriptor(id)
-  if (resolved === undefined || id === undefined || descriptor === undefined) return undefined
-  const bytes = await site.views.read(id)
+  if (resolved === undefined || id === undefined) return undefined
+  const descriptor = await site.library.require(id, options).catch((error: unknown) => {
+    if (!(error instanceof NotFoundError)) throw error
+  })
+  if (descriptor === undefined) return undefined
+  const bytes = await site.library.read(id, options)
   const [{ sizeBytes, md5 }, summary] = await Promise.all([
     site.served.digest(id),
     site.inspector.survey(bytes, {}),

@@ -4,7 +4,6 @@ import { refuse } from './errors.ts'
 import { findSource, refuseLoop } from './link-rules.ts'
 import { checkName } from './names.ts'
 import type { Site } from './site.ts'
-import { NotFoundError } from '../errors.ts'
 import type { Change, Target } from '../repo/entry.ts'
 import { withSuffix } from '../repo/names.ts'
 
@@ -64,9 +63,9 @@ export function moveRoutes(site: Site): Route[] {
   ]
 }
 
-/** The collector leaves alone what is about to be named. @throws {NotFoundError} when it has gone before. */
+/** The collector leaves alone what is about to be named. @throws as `FlistReader.require`. */
 async function holding(
-  { flists, leases }: Site,
+  { library, leases }: Site,
   target: Target,
   work: () => Promise<unknown>,
 ): Promise<void> {
@@ -74,7 +73,7 @@ async function holding(
   try {
     if (target.kind === 'file') {
       lease.holdFlist(target.flist)
-      if (flists.descriptor(target.flist) === undefined) throw new NotFoundError('source not found')
+      await library.require(target.flist)
     }
     await work()
   } finally {

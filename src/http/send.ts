@@ -28,9 +28,9 @@ export async function send(
 }
 
 /** @throws what node says of a head that cannot be sent; the client has had a 500 then, in its place. */
-export function writeHead(response: ServerResponse, { status, headers }: Answer): void {
+export function writeHead(response: ServerResponse, { status, headers, current }: Answer): void {
   try {
-    response.writeHead(status, headers as string[])
+    response.writeHead(status, (current === undefined ? headers : [...headers, ...current()]) as string[])
   } catch (error) {
     const failure = envelope(500)
     response.writeHead(failure.status, failure.headers as string[]).end(failure.body)

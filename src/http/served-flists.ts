@@ -1,13 +1,13 @@
 /** The bytes of flists as they go out: canonical, plus the address where a node finds the chunks (hub-departures, Backend). */
 import { createHash } from 'node:crypto'
-import { NotFoundError } from '../errors.ts'
-import type { FlistId, FlistStore } from '../store/flist-store.ts'
+import type { FlistId } from '../store/flist-store.ts'
 import { asBuffer, fromHex, toHex } from '../util/bytes.ts'
 import { LruCache } from '../util/lru.ts'
 import { share } from '../util/share.ts'
 import type { SiteOptions } from './deps.ts'
 import type { ChunkAddress } from '../flist/metadata.ts'
 import type { FlistInspector } from '../flist/inspector.ts'
+import type { FlistReader } from './flist-reader.ts'
 
 export interface ServedDigest {
   readonly sizeBytes: number
@@ -35,14 +35,14 @@ export function servedBackend(
 
 /** Rendered once, kept while there is room; everybody who asks meanwhile shares one rendering. */
 export class ServedFlists {
-  readonly #flists: FlistStore
+  readonly #flists: FlistReader
   readonly #inspector: FlistInspector
   readonly #options: BackendOptions
   readonly #rendered: LruCache<ServedFlist>
   readonly #digests = new LruCache<ServedDigest>(MAX_DIGESTS_BYTES)
   readonly #render: (id: string) => Promise<ServedFlist>
 
-  constructor(flists: FlistStore, inspector: FlistInspector, options: BackendOptions) {
+  constructor(flists: FlistReader, inspector: FlistInspector, options: BackendOptions) {
     this.#flists = flists
     this.#inspector = inspector
     this.#options = options
@@ -50,7 +50,7 @@ export class ServedFlists {
     this.#render = share((id) => this.#renderNow(id))
   }
 
-  /** @throws {NotFoundError} when this node does not hold it. */
+  /** @throws as `FlistReader.read`. */
   async get(id: FlistId): Promise<ServedFlist> {
     const key = toHex(id)
     return this.#rendered.get(key) ?? (await this.#render(key))
@@ -63,7 +63,6 @@ export class ServedFlists {
 
   async #renderNow(key: string): Promise<ServedFlist> {
     const canonical = await this.#flists.read(fromHex(key) ?? new Uint8Array())
-    if (canonical === undefined) throw new NotFoundError('source not found')
     const bytes = asBuffer(await this.#withBackend(canonical))
     const served = {
       bytes,

@@ -68,7 +68,9 @@ export interface Repositories {
   tagEntries(repository: string, tag: string): readonly Entry[] | undefined
   /** What a name is, links not followed. */
   find(repository: string, name: string, tag?: string): Entry | undefined
-  /** Follows links, at most 8 deep; `undefined` for nothing, dangling or a loop. */
+  /** What a name is that lists leave out, because nothing of it is here yet; whoever reads it fetches it. */
+  pending(repository: string, name: string, tag?: string): Entry | undefined
+  /** Follows links, also to what is pending, at most 8 deep; `undefined` for nothing, dangling or a loop. */
   resolve(repository: string, name: string, tag?: string): Resolved | undefined
   history(repository: string, name: string, tag?: string): Promise<HistoryItem[]>
   /**

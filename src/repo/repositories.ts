@@ -27,6 +27,7 @@ import { readOperations } from './operation-reader.ts'
 import {
   emptyState,
   emptyView,
+  entryOf,
   loadRepositories,
   heldViews,
   loadRepository,
@@ -137,7 +138,19 @@ export class SignedRepositories implements Repositories {
   }
 
   resolve(repository: string, name: string, tag?: string): Resolved | undefined {
-    return followLinks(this.find(repository, name, tag), (inRepository, to) => this.find(inRepository, to))
+    const start = this.find(repository, name, tag) ?? this.pending(repository, name, tag)
+    return followLinks(
+      start,
+      (inRepository, to) => this.find(inRepository, to) ?? this.pending(inRepository, to),
+    )
+  }
+
+  pending(repository: string, name: string, tag?: string): Entry | undefined {
+    const key = effectKey({ name, tag })
+    const state = this.#memory.get(repository)
+    if (state?.awaited.has(key) !== true || state.view.find(name, tag) !== undefined) return undefined
+    const row = this.#rows.get(SPACES.view, viewKey(repository, key))
+    return row && entryOf(state, key, decodeViewRow(row))
   }
 
   history(repository: string, name: string, tag?: string): Promise<HistoryItem[]> {

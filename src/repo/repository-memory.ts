@@ -180,8 +180,19 @@ function show(state: RepositoryState, key: string, row: ViewRow | undefined): vo
     state.view.delete(name, tag)
     return
   }
-  const latestS = state.updatedS + MAX_AHEAD_MS / SECOND_MS
-  if (row.updatedS > latestS) state.ahead.set(key, row)
-  const entry: Entry = { repository: state.name, name, ...row, updatedS: Math.min(row.updatedS, latestS) }
-  state.view.set(tag === undefined ? entry : { ...entry, tag })
+  const entry = entryOf(state, key, row)
+  if (row.updatedS > entry.updatedS) state.ahead.set(key, row)
+  state.view.set(entry)
+}
+
+/** A name as readers see it. */
+export function entryOf(
+  { name: repository, updatedS }: Pick<RepositoryState, 'name' | 'updatedS'>,
+  key: string,
+  row: ViewRow,
+): Entry {
+  const { name, tag } = splitEffectKey(key)
+  const latestS = updatedS + MAX_AHEAD_MS / SECOND_MS
+  const entry: Entry = { repository, name, ...row, updatedS: Math.min(row.updatedS, latestS) }
+  return tag === undefined ? entry : { ...entry, tag }
 }

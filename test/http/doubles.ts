@@ -11,12 +11,12 @@ import { countsView } from '../../src/http/flist-views.ts'
 import { pythonJson } from '../../src/http/python.ts'
 import type { ChunkCodec } from '../../src/format/chunk-codec.ts'
 import type { HttpDeps, SiteOptions, TokenBook } from '../../src/http/deps.ts'
-import { MalformedError, UnauthorizedError } from '../../src/errors.ts'
+import { MalformedError, UnauthorizedError, UnavailableError } from '../../src/errors.ts'
 import type { FlistCounts } from '../../src/flist/entry.ts'
 import type { Change, Entry, Repositories, Resolved, User } from '../../src/repo/entry.ts'
-import type { ChunkStore } from '../../src/store/chunk-store.ts'
+import type { ChunkSource, ChunkStore } from '../../src/store/chunk-store.ts'
 import type { FlistStore, Leases } from '../../src/store/flist-store.ts'
-import { ALONE } from '../../src/sync/replicated.ts'
+import { ALONE, type PeerReport, type Replicated, type RepositoryReport } from '../../src/sync/replicated.ts'
 import { toHex, toUtf8 } from '../../src/util/bytes.ts'
 import { SILENT } from '../../src/util/logger.ts'
 
@@ -51,6 +51,9 @@ export class FakeRepositories implements Repositories {
   }
   find(repository: string, name: string, tag?: string): Entry | undefined {
     return this.#repositories.get(repository)?.get(keyOf(name, tag))
+  }
+  pending(): undefined {
+    return undefined
   }
   resolve(repository: string, name: string, tag?: string, depth = 0): Resolved | undefined {
     const entry = this.find(repository, name, tag)
@@ -249,6 +252,52 @@ export function fakeIngest(store: { archives: Buffer[] }): Ingest {
       flist: { format: 'zflist', bytes: Buffer.from(JSON.stringify(flist)), chunkIds: [], files: 1 },
       counts: { ...NO_COUNTS, regular: 1, fullSize: bytes.length },
     }
+  }
+}
+
+/** Peers that have flists and chunks, or have not; what they send is kept as a fetch keeps it. */
+export class FakePeers implements Replicated {
+  readonly isShared = true
+  readonly addresses = ['/ip4/192.0.2.1/tcp/9901/p2p/12D3']
+  /** Bytes of flists, by hex id. */
+  readonly flists = new Map<string, Uint8Array>()
+  readonly blocks = new Map<string, Uint8Array>()
+  readonly complete = new Set<string>()
+  readonly fetched: string[] = []
+  reports: PeerReport[] = []
+  held: RepositoryReport[] = []
+  ageS = 0
+  readonly #store: Pick<FlistStore, 'put'>
+
+  constructor(store: Pick<FlistStore, 'put'>) {
+    this.#store = store
+  }
+
+  peers(): PeerReport[] {
+    return this.reports
+  }
+  repositories(): Promise<RepositoryReport[]> {
+    return Promise.resolve(this.held)
+  }
+  frontierAgeS(): number {
+    return this.ageS
+  }
+  isComplete(flist: Uint8Array): boolean {
+    return this.complete.has(toHex(flist))
+  }
+  async fetchFlist(flist: Uint8Array): Promise<void> {
+    this.fetched.push(toHex(flist))
+    const bytes = this.flists.get(toHex(flist))
+    if (bytes === undefined) throw new UnavailableError('no peer has this flist')
+    const lease = { holdChunks() {}, holdFlist() {}, release() {} }
+    await this.#store.put({ format: 'zflist', bytes, chunkIds: [], files: 1 }, lease)
+  }
+  readonly chunks: ChunkSource = { get: (id) => Promise.resolve(this.blocks.get(toHex(id))) }
+  metrics() {
+    return [
+      { name: 'zhub_peer_lag', help: 'Operations', value: 3, labels: { peer: 'ab' } },
+      { name: 'zhub_peer_lag', help: 'Operations', value: 4, labels: { peer: 'cd' } },
+    ]
   }
 }
 

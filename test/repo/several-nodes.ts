@@ -5,6 +5,7 @@ import { operationHash } from '../../src/format/operation.ts'
 import { readArrival } from '../../src/repo/arrival.ts'
 import type { Authority, Limits } from '../../src/repo/authority.ts'
 import type { OperationProblem } from '../../src/repo/check.ts'
+import type { Holds } from '../../src/repo/held-revision.ts'
 import { OperationReader } from '../../src/repo/operation-reader.ts'
 import { openRepositories } from '../../src/repo/repositories.ts'
 import type { Received, SignedRepositories } from '../../src/repo/repositories.ts'
@@ -36,6 +37,8 @@ export class TestNode {
   readonly authority: TestAuthority
   rows = new MemoryRowStore()
   incarnation: Uint8Array = new Uint8Array(8)
+  /** Of flists; all of them when absent. */
+  holds: Holds | undefined
   repositories!: SignedRepositories
 
   private constructor(seed: number, authority: TestAuthority) {
@@ -68,6 +71,7 @@ export class TestNode {
       identity,
       clock: this.clock.read,
       authority: () => this.authority,
+      ...(this.holds && { holds: this.holds }),
     })
   }
 
