@@ -43,7 +43,7 @@ export class FlistReader {
     await this.#fetch(id, options)
     const fetched = flists.descriptor(id)
     if (fetched !== undefined) return fetched
-    throw new NotFoundError('source not found: this node does not hold the flist of that version any more')
+    throw new NotFoundError('source not found')
   }
 
   /** A node alone has nobody to ask. */

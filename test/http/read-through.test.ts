@@ -120,5 +120,5 @@ test('a chunk comes from this disk, else from a peer; a node alone asks nobody',
   assert.equal(await chunks.get(new Uint8Array(16)), undefined)
   assert.equal(await readThroughChunks(local, ALONE).get(there), undefined)
   const alone = new FlistReader({ flists: new FakeFlists(), replicated: ALONE })
-  await assert.rejects(alone.read(new Uint8Array(32)), /does not hold/)
+  await assert.rejects(alone.read(new Uint8Array(32)), /source not found/)
 })
