@@ -85,7 +85,7 @@ export class FlistBuilder {
       this.abort()
       throw new InvalidInputError(`${this.#awaited.size} directories of this flist are missing`)
     }
-    const bytes = packFlist(this.#writer.finish())
+    const bytes = this.#writer.finish(packFlist)
     const { maxFileBytes } = this.#limits
     if (bytes.length > maxFileBytes) throw new LimitError('flist', maxFileBytes, 'bytes')
     return { bytes }

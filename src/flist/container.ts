@@ -4,7 +4,7 @@ import { encodeTarHeader, parseTarHeader, TAR_BLOCK_BYTES, TAR_END, tarPadding }
 import type { TarEntry, TarHeader } from '../format/tar.ts'
 import { asBuffer, concat, EMPTY, fromUtf8, toLatin1 } from '../util/bytes.ts'
 import { MIB } from '../util/units.ts'
-import { deflate } from './deflate.ts'
+import { Deflate } from './deflate.ts'
 import { FLIST_LIMITS } from './limits.ts'
 import type { FlistLimits } from './limits.ts'
 
@@ -14,6 +14,11 @@ const MEMBER = 'flistdb.sqlite3'
 /** Plain bytes for one compressed byte, counted after the first 64 MiB. Keys of blocks do not shrink: real ones reach 10. */
 const MAX_RATIO = 50
 const RATIO_FREE_BYTES = 64 * MIB
+
+/** Of its header and its trailer. */
+const MIN_GZIP_BYTES = 18
+/** A piece that is not full ends it. */
+const SPARE_BYTES = 64
 
 type ContainerLimits = Pick<FlistLimits, 'maxFileBytes' | 'maxDatabaseBytes'>
 
@@ -34,8 +39,11 @@ function gunzip(bytes: Uint8Array, limits: ContainerLimits): Uint8Array {
   // The tar around the database: its headers, padding and what else a stranger packed.
   const most = limits.maxDatabaseBytes + MIB
   const maxOutputLength = Math.min(most, mostPlainBytes(bytes))
+  // In one piece if it is as long as it says: pieces would be copied together.
+  const told = bytes.length < MIN_GZIP_BYTES ? 0 : asBuffer(bytes).readUInt32LE(bytes.length - 4)
+  const chunkSize = Math.min(Math.max(told + SPARE_BYTES, MIB), maxOutputLength + SPARE_BYTES)
   try {
-    return gunzipSync(bytes, { maxOutputLength, chunkSize: MIB })
+    return gunzipSync(bytes, { maxOutputLength, chunkSize })
   } catch (cause) {
     if (cause instanceof RangeError && maxOutputLength === most) throw databaseLimit(limits)
     if (cause instanceof RangeError) throw ratioLimit()
@@ -108,21 +116,29 @@ const FOLDER: TarEntry = { ...OWNED_BY_ROOT, path: EMPTY, kind: 'directory', mod
 const DATABASE = { ...OWNED_BY_ROOT, path: fromUtf8(`./${MEMBER}`), kind: 'file', mode: 0o100644 } as const
 
 /**
- * The flist of a database: the same bytes on every Node version and processor, for the encoder is our own.
+ * The flist of a database of this size, which comes in pieces: the same bytes on every Node version and processor, for
+ * the encoder is our own.
  * @throws {LimitError} for a database that compresses so well that no reader would believe it.
  */
-export function packFlist(database: Uint8Array): Uint8Array {
-  const tar = concat([
-    encodeTarHeader(FOLDER),
-    encodeTarHeader({ ...DATABASE, sizeBytes: database.length }),
-    database,
-    new Uint8Array(tarPadding(database.length)),
-    TAR_END,
-  ])
+export function packFlist(sizeBytes: number, pieces: Iterable<Uint8Array>): Uint8Array {
+  const deflate = new Deflate()
+  let sum = 0
+  let tarBytes = 0
+  const add = (piece: Uint8Array) => {
+    if (piece.length === 0) return // of nothing zlib forgets the sum so far
+    sum = crc32(asBuffer(piece), sum)
+    tarBytes += piece.length
+    deflate.add(piece)
+  }
+  add(encodeTarHeader(FOLDER))
+  add(encodeTarHeader({ ...DATABASE, sizeBytes }))
+  for (const piece of pieces) add(piece)
+  add(new Uint8Array(tarPadding(sizeBytes)))
+  add(TAR_END)
   const trailer = Buffer.alloc(8)
-  trailer.writeUInt32LE(crc32(asBuffer(tar)), 0)
-  trailer.writeUInt32LE(tar.length % 2 ** 32, 4)
-  const bytes = concat([GZIP_HEADER, deflate(tar), trailer])
-  if (tar.length > mostPlainBytes(bytes)) throw ratioLimit()
+  trailer.writeUInt32LE(sum, 0)
+  trailer.writeUInt32LE(tarBytes % 2 ** 32, 4)
+  const bytes = concat([GZIP_HEADER, ...deflate.finish(), trailer])
+  if (tarBytes > mostPlainBytes(bytes)) throw ratioLimit()
   return bytes
 }

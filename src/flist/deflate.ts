@@ -13,6 +13,8 @@ const MIN_MATCH = 4
 const MAX_MATCH = 258
 /** Of the positions inside a match only the last ones may start a later match: faster, and smaller here, than all. */
 const REMEMBERED = 4
+/** A piece of the result. */
+const OUTPUT_BYTES = 1 << 18
 /** Tokens of a block: literals and matches. */
 const BLOCK_TOKENS = 1 << 14
 
@@ -42,32 +44,77 @@ function codeTable(bases: readonly number[], size: number): Uint8Array {
   return table
 }
 
-export function deflate(bytes: Uint8Array): Uint8Array {
-  const blocks = new BlockWriter(bytes.length)
-  const input = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const heads = new Int32Array(1 << HASH_BITS).fill(-WINDOW_BYTES - 1)
-  const lastHash = bytes.length - MIN_MATCH
+/** Bytes that are looked at in one go; what lies a window before them is kept. */
+const PIECE_BYTES = 1 << 18
+/** No match is looked for nearer to the end of what is there, for more may follow. */
+const LOOK_AHEAD = MAX_MATCH + MIN_MATCH
 
-  let at = 0
-  while (at <= lastHash) {
-    const word = input.getInt32(at, true)
-    const slot = slotOf(word)
-    const candidate = heads[slot] ?? 0
-    heads[slot] = at
-    if (at - candidate > WINDOW_BYTES || input.getInt32(candidate, true) !== word) {
-      blocks.literal(bytes[at++] ?? 0)
-      continue
+/** Deflates bytes that come piece by piece; how they are cut does not show in the result. */
+export class Deflate {
+  readonly #blocks = new BlockWriter()
+  /** The last window of what was looked at, and behind it what was not yet. */
+  readonly #bytes = new Uint8Array(WINDOW_BYTES + PIECE_BYTES + LOOK_AHEAD)
+  readonly #heads = new Int32Array(1 << HASH_BITS).fill(-WINDOW_BYTES - 1)
+  /** Where `#bytes` starts in the whole. */
+  #base = 0
+  #at = 0
+  #end = 0
+
+  add(piece: Uint8Array): void {
+    for (let from = 0; from < piece.length;) {
+      if (this.#end === this.#bytes.length) this.#slide()
+      const part = piece.subarray(from, from + this.#bytes.length - this.#end)
+      this.#bytes.set(part, this.#end)
+      this.#end += part.length
+      from += part.length
+      this.#compress(this.#end - LOOK_AHEAD)
     }
-    const length = matchLength(bytes, candidate, at)
-    blocks.match(length, at - candidate)
-    const end = at + length
-    for (at = Math.max(at + 1, end - REMEMBERED); at < Math.min(end, lastHash + 1); at++) {
-      heads[slotOf(input.getInt32(at, true))] = at
-    }
-    at = end
   }
-  while (at < bytes.length) blocks.literal(bytes[at++] ?? 0)
-  return blocks.finish()
+
+  /** The result, in pieces; this is used up. */
+  finish(): Uint8Array[] {
+    this.#compress(this.#end - MIN_MATCH)
+    while (this.#at < this.#end) this.#blocks.literal(this.#bytes[this.#at++] ?? 0)
+    return this.#blocks.finish()
+  }
+
+  /** Makes room: nobody looks further back than a window. */
+  #slide(): void {
+    const from = this.#at - WINDOW_BYTES
+    this.#bytes.copyWithin(0, from, this.#end)
+    this.#base += from
+    this.#at -= from
+    this.#end -= from
+  }
+
+  /** Looks at every place up to `last`, four bytes before the end or more. */
+  #compress(last: number): void {
+    const blocks = this.#blocks
+    const heads = this.#heads
+    const base = this.#base
+    const bytes = this.#bytes.subarray(0, this.#end)
+    const input = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    const lastHash = this.#end - MIN_MATCH
+    let at = this.#at
+    while (at <= last) {
+      const word = input.getInt32(at, true)
+      const slot = slotOf(word)
+      const candidate = (heads[slot] ?? 0) - base
+      heads[slot] = at + base
+      if (at - candidate > WINDOW_BYTES || input.getInt32(candidate, true) !== word) {
+        blocks.literal(bytes[at++] ?? 0)
+        continue
+      }
+      const length = matchLength(bytes, candidate, at)
+      blocks.match(length, at - candidate)
+      const end = at + length
+      for (at = Math.max(at + 1, end - REMEMBERED); at < Math.min(end, lastHash + 1); at++) {
+        heads[slotOf(input.getInt32(at, true))] = at + base
+      }
+      at = end
+    }
+    this.#at = at
+  }
 }
 
 /** Knuth's multiplicative hash. */
@@ -85,14 +132,10 @@ function matchLength(bytes: Uint8Array, candidate: number, at: number): number {
 
 /** Gathers literals and matches, and writes a block of them whenever there are enough. */
 class BlockWriter {
-  readonly #out: BitWriter
+  readonly #out = new BitWriter()
   /** A literal is its byte; a match is its length, at least 3, above 16 bits of distance. */
   readonly #tokens = new Int32Array(BLOCK_TOKENS)
   #count = 0
-
-  constructor(inputBytes: number) {
-    this.#out = new BitWriter(Math.ceil(inputBytes / 3))
-  }
 
   literal(byte: number): void {
     this.#tokens[this.#count++] = byte
@@ -104,7 +147,7 @@ class BlockWriter {
     if (this.#count === BLOCK_TOKENS) this.#write(false)
   }
 
-  finish(): Uint8Array {
+  finish(): Uint8Array[] {
     this.#write(true)
     return this.#out.finish()
   }
@@ -197,22 +240,19 @@ function runLengths(values: Uint8Array): Run[] {
 
 /** Bits, least significant first. */
 class BitWriter {
-  #bytes: Uint8Array
+  readonly #full: Uint8Array[] = []
+  #bytes = new Uint8Array(OUTPUT_BYTES)
   #length = 0
   #pending = 0
   #count = 0
 
-  constructor(expectedBytes: number) {
-    this.#bytes = new Uint8Array(expectedBytes + 1024)
-  }
-
   /** Makes room for so many bytes more; `bits` does not look. */
   reserve(bytes: number): void {
-    const needed = this.#length + bytes + 8
-    if (needed <= this.#bytes.length) return
-    const larger = new Uint8Array(Math.max(needed, 2 * this.#bytes.length))
-    larger.set(this.#bytes.subarray(0, this.#length))
-    this.#bytes = larger
+    const needed = bytes + 8
+    if (this.#length + needed <= this.#bytes.length) return
+    this.#full.push(this.#bytes.subarray(0, this.#length))
+    this.#bytes = new Uint8Array(Math.max(needed, OUTPUT_BYTES))
+    this.#length = 0
   }
 
   symbol({ codes, lengths }: HuffmanCode, symbol: number): void {
@@ -230,11 +270,11 @@ class BitWriter {
     this.#count -= 16
   }
 
-  finish(): Uint8Array {
+  finish(): Uint8Array[] {
     for (; this.#count > 0; this.#count -= 8) {
       this.#bytes[this.#length++] = this.#pending
       this.#pending >>>= 8
     }
-    return this.#bytes.subarray(0, this.#length)
+    return [...this.#full, this.#bytes.subarray(0, this.#length)]
   }
 }

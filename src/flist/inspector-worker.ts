@@ -105,7 +105,7 @@ function sendBatch(entries: readonly FlistEntry[]): number {
 }
 
 function render(reader: FlistReader, backend: string | null): Uint8Array {
-  return packFlist(reader.rewrite(new Map([['backend', backend]])))
+  return reader.rewrite(new Map([['backend', backend]]), packFlist)
 }
 
 function verify(chunks: readonly ChunkToVerify[]): Answers['verify'] {

@@ -11,6 +11,7 @@ import { FLIST_LIMITS } from './limits.ts'
 import type { FlistLimits } from './limits.ts'
 import { FlistProblems } from './problems.ts'
 import { DatabaseReader } from './sqlite.ts'
+import type { UseOfDatabase } from './sqlite.ts'
 
 export interface FlistReaderOptions {
   /** An existing folder; what is put there is removed by `close`. */
@@ -73,8 +74,8 @@ export class FlistReader {
   }
 
   /** The database with these metadata rows set or, where `null`, dropped; its other rows as they are. */
-  rewrite(changes: ReadonlyMap<string, string | null>): Uint8Array {
-    return this.#database.rewrite(changes)
+  rewrite<T>(changes: ReadonlyMap<string, string | null>, use: UseOfDatabase<T>): T {
+    return this.#database.rewrite(changes, use)
   }
 
   /**

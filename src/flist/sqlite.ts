@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, fstatSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import sqlite from 'node-sqlite3-wasm'
 import { DiskFullError, LimitError, MalformedError } from '../errors.ts'
 import { MAX_MESSAGE_BYTES } from '../format/capnp.ts'
 import { EMPTY, toUtf8 } from '../util/bytes.ts'
-import { MIB } from '../util/units.ts'
+import { KIB, MIB } from '../util/units.ts'
 import { FLIST_LIMITS } from './limits.ts'
 import { checkHeader, checkSchema } from './sqlite-rules.ts'
 
@@ -22,6 +22,10 @@ const MAX_METADATA_ROWS = 10_000
 
 /** Pages that a reader keeps in memory. */
 const CACHE_KIB = 16_384
+
+/** Takes a database piece by piece; a piece is good until the next one is asked for. */
+export type UseOfDatabase<T> = (sizeBytes: number, pieces: Iterable<Uint8Array>) => T
+const PIECE_BYTES = 256 * KIB
 
 type Row = Record<string, number | bigint | string | Uint8Array | null>
 
@@ -59,13 +63,13 @@ export class DatabaseWriter {
     writing(() => this.#database.run(sql, [key, value]))
   }
 
-  /** The database; the writer is used up. */
-  finish(): Uint8Array {
+  /** Answers what `use` makes of the database, which goes after that; the writer is used up. */
+  finish<T>(use: UseOfDatabase<T>): T {
     try {
       this.#insert.finalize()
       writing(() => this.#database.exec('COMMIT'))
       this.#database.close()
-      return readFileSync(this.#path)
+      return readPieces(this.#path, use)
     } finally {
       this.abort()
     }
@@ -74,6 +78,22 @@ export class DatabaseWriter {
   /** Leaves nothing behind; may be called at any time, more than once. */
   abort(): void {
     discard(this.#database, this.#folder, [this.#insert])
+  }
+}
+
+function readPieces<T>(path: string, use: UseOfDatabase<T>): T {
+  const file = openSync(path, 'r')
+  try {
+    return use(fstatSync(file).size, piecesOf(file))
+  } finally {
+    closeSync(file)
+  }
+}
+
+function* piecesOf(file: number): Generator<Uint8Array> {
+  const piece = new Uint8Array(PIECE_BYTES)
+  for (let length = readSync(file, piece); length > 0; length = readSync(file, piece)) {
+    yield piece.subarray(0, length)
   }
 }
 
@@ -183,14 +203,14 @@ export class DatabaseReader {
   }
 
   /** Copies the rows as they are and in their order, metadata by key, with these metadata rows set, or dropped. */
-  rewrite(changes: ReadonlyMap<string, string | null>): Uint8Array {
+  rewrite<T>(changes: ReadonlyMap<string, string | null>, use: UseOfDatabase<T>): T {
     const writer = new DatabaseWriter(this.#folder)
     try {
       this.#copyEntries(writer)
       for (const [key, value] of this.metadataRows())
         if (!changes.has(toUtf8(key))) writer.metadata(key, value)
       for (const [key, value] of changes) if (value !== null) writer.metadata(key, value)
-      return writer.finish()
+      return writer.finish(use)
     } finally {
       writer.abort()
     }

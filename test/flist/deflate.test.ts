@@ -3,11 +3,20 @@ import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { inflateRawSync } from 'node:zlib'
 import fc from 'fast-check'
-import { deflate } from '../../src/flist/deflate.ts'
+import { Deflate } from '../../src/flist/deflate.ts'
 import { huffmanCode } from '../../src/flist/huffman.ts'
 import { block, noise } from '../doubles/noise.ts'
 
-describe('deflate', () => {
+/** Cut into pieces of these lengths, again and again. */
+function deflate(given: Uint8Array, lengths: readonly number[] = [given.length || 1]): Buffer {
+  const all = new Deflate()
+  for (let at = 0, piece = 0; at < given.length; at += lengths[piece++ % lengths.length] ?? 1) {
+    all.add(given.subarray(at, at + (lengths[piece % lengths.length] ?? 1)))
+  }
+  return Buffer.concat(all.finish())
+}
+
+describe('Deflate', () => {
   it('is undone by zlib, whatever the bytes', () => {
     const bytes = fc.oneof(
       fc.uint8Array({ maxLength: 5_000 }),
@@ -41,6 +50,21 @@ describe('deflate', () => {
       assert.deepEqual(inflateRawSync(deflate(given)), Buffer.from(given))
     }
     assert.ok(deflate(Buffer.alloc(1_000_000)).length < 2_000)
+  })
+
+  it('gives the same bytes however what it gets is cut', () => {
+    const given = Buffer.concat([
+      noise(7, 50_000),
+      Buffer.alloc(300_000),
+      noise(7, 90_000),
+      block(3),
+      noise(8, 400_000),
+    ])
+    const whole = deflate(given)
+    assert.deepEqual(inflateRawSync(whole), given)
+    for (const lengths of [[1], [1, 257, 32_768], [4096], [262_143, 1], [262_144]]) {
+      assert.ok(deflate(given, lengths).equals(whole), String(lengths))
+    }
   })
 
   it('adds little to what cannot be made smaller', () => {

@@ -208,7 +208,7 @@ function flist(
 ): Uint8Array {
   const writer = new DatabaseWriter(temporaryDirectory)
   for (const [key, value] of acl === null ? rows : [...rows, acl]) writer.entry(key, value)
-  return packFlist(writer.finish())
+  return writer.finish(packFlist)
 }
 
 describe('FlistReader on flists of strangers', () => {
