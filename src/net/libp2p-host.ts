@@ -57,6 +57,11 @@ class Libp2pHost implements NetworkHost {
       this.#tell('disconnected', detail)
       this.#traffic.forget(String(detail))
     })
+    libp2p.addEventListener('peer:identify', ({ detail: { peerId, listenAddrs } }) => {
+      const member = this.#gate.member(peerId)
+      if (member === undefined) return
+      for (const { reachableAt } of [...this.#listeners]) reachableAt?.(member, listenAddrs.map(String))
+    })
     libp2p.addEventListener('connection:open', ({ detail }) => this.#timeGuest(detail))
   }
 
@@ -89,36 +94,27 @@ class Libp2pHost implements NetworkHost {
     protocol: string,
     { signal, maxMessageBytes, maxChannelsPerPeer }: AbortOptions & ProtocolOptions,
   ): Promise<Channel> {
-    const { whole, end } = deadline(signal)
-    try {
+    return await within(signal, async (whole) => {
       await this.#reach(peer, whole)
       const stream = await this.#libp2p.dialProtocol(peerIdOf(peer), protocol, {
         signal: whole,
         maxOutboundStreams: maxChannelsPerPeer,
       })
       return this.#channel(stream, peer, protocol, { maxMessageBytes })
-    } catch (cause) {
-      signal?.throwIfAborted()
-      throw unreachable(cause)
-    } finally {
-      end()
-    }
+    })
   }
 
   async connect(address: string, { signal }: AbortOptions = {}): Promise<Uint8Array> {
-    const { whole, end } = deadline(signal)
-    try {
+    return await within(signal, async (whole) => {
       const { remotePeer } = await this.#libp2p.dial(parseAddress(address), { signal: whole })
       const key = keyOfPeer(remotePeer)
       if (key === undefined) throw new UnavailableError('who answers there is no node of ours')
       return key
-    } catch (cause) {
-      signal?.throwIfAborted()
-      if (cause instanceof InvalidInputError) throw cause
-      throw unreachable(cause)
-    } finally {
-      end()
-    }
+    })
+  }
+
+  async reach(peer: Uint8Array, { signal }: AbortOptions = {}): Promise<void> {
+    await within(signal, (whole) => this.#reach(peer, whole))
   }
 
   async disconnect(peer: Uint8Array): Promise<void> {
@@ -238,6 +234,29 @@ function unreachable(cause: unknown): UnavailableError {
       cause,
     },
   )
+}
+
+/** Work that takes no longer than a connection may. @throws {InvalidInputError | UnavailableError} or the caller's reason. */
+async function within<T>(
+  signal: AbortSignal | undefined,
+  work: (whole: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const { whole, end } = deadline(signal)
+  try {
+    return await work(whole)
+  } catch (cause) {
+    signal?.throwIfAborted()
+    if (cause instanceof InvalidInputError) throw cause
+    if (isSelf(cause)) throw new InvalidInputError('that is the address of this node itself', { cause })
+    throw unreachable(cause)
+  } finally {
+    end()
+  }
+}
+
+/** libp2p has no class for it: `Tried to dial self` before the handshake, `Can not dial self` after it. */
+function isSelf(cause: unknown): boolean {
+  return cause instanceof Error && /\bdial self$/.test(cause.message)
 }
 
 /** A signal that ends with the caller's, or after the time that a connection may take. */

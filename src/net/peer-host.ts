@@ -45,14 +45,22 @@ export interface PeerHost {
   handle(protocol: string, options: ProtocolOptions, onChannel: (channel: Channel) => void): void
   /** Connects first where it must. @throws {UnavailableError} when the peer cannot be reached. */
   open(peer: Uint8Array, protocol: string, options: AbortOptions & ProtocolOptions): Promise<Channel>
-  /** Answers the key that was there. */
+  /**
+   * Answers the key that was there.
+   * @throws {InvalidInputError} for what is no address, and for one of this node itself.
+   * @throws {UnavailableError} when nobody is there, or nobody who may be.
+   */
   connect(address: string, options?: AbortOptions): Promise<Uint8Array>
+  /** Connects to a peer at the addresses learnt, unless it is connected. @throws {UnavailableError} */
+  reach(peer: Uint8Array, options?: AbortOptions): Promise<void>
   disconnect(peer: Uint8Array): Promise<void>
   peers(): readonly PeerInfo[]
   subscribe(listener: {
     connected?(peer: Uint8Array): void
     disconnected?(peer: Uint8Array): void
+    /** A member that is connected says where else it can be reached; now, and again when that changes. */
+    reachableAt?(peer: Uint8Array, addresses: readonly string[]): void
   }): () => void
-  /** Addresses to try for a peer. */
+  /** Addresses to try for a peer, in place of those that were given before. */
   learn(peer: Uint8Array, addresses: readonly string[]): void
 }

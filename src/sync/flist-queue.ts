@@ -6,7 +6,7 @@ import type { Scheduler } from '../util/scheduler.ts'
 import { Semaphore } from '../util/semaphore.ts'
 import { MINUTE_MS, SECOND_MS } from '../util/units.ts'
 import type { AbortOptions } from '../util/units.ts'
-import { Bell } from './bell.ts'
+import { Bell } from '../util/bell.ts'
 
 const FIRST_RETRY_MS = SECOND_MS
 const AT_ONCE = 4

@@ -3,12 +3,12 @@ import { descriptorId } from '../format/descriptor.ts'
 import { MAX_SYNC_BYTES } from '../format/sync-message.ts'
 import type { Hello } from '../format/sync-message.ts'
 import type { Channel, PeerHost } from '../net/peer-host.ts'
+import { Bell } from '../util/bell.ts'
 import { equalBytes, toHex } from '../util/bytes.ts'
 import type { Logger } from '../util/logger.ts'
 import type { Scheduler } from '../util/scheduler.ts'
 import { MINUTE_MS, SECOND_MS } from '../util/units.ts'
 import type { AbortOptions } from '../util/units.ts'
-import { Bell } from './bell.ts'
 import { pull } from './pull.ts'
 import type { Cursor, Pulled, Replica } from './pull.ts'
 import { SyncClient } from './sync-client.ts'
@@ -106,6 +106,11 @@ export class Replicator {
     }))
   }
 
+  /** Pulls soon from one peer, if it is connected: somebody said that it has something new. */
+  ring(peer: Uint8Array): void {
+    this.#neighbours.get(toHex(peer))?.bell.ring()
+  }
+
   /** Pulls from every peer soon, without waiting for a hint. */
   hurry(): void {
     for (const { bell } of this.#neighbours.values()) bell.ring()
@@ -138,7 +143,7 @@ export class Replicator {
       return
     }
     try {
-      await serveSync(channel, answers, () => this.#neighbours.get(toHex(peer))?.bell.ring())
+      await serveSync(channel, answers, () => this.ring(peer))
     } catch (error) {
       log.debug(`a sync channel ended: ${messageOf(error)}`, { peer: toHex(peer) })
     }

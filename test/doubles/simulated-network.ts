@@ -1,4 +1,4 @@
-import { UnavailableError } from '../../src/errors.ts'
+import { InvalidInputError, UnavailableError } from '../../src/errors.ts'
 import type { Channel, PeerHost, PeerInfo, ProtocolOptions } from '../../src/net/peer-host.ts'
 import { concat, fromHex, toHex } from '../../src/util/bytes.ts'
 import type { AbortOptions } from '../../src/util/units.ts'
@@ -26,8 +26,11 @@ export class SimulatedNetwork {
   }
 
   host(key: Uint8Array): SimulatedHost {
-    const host = new SimulatedHost(this, key)
-    this.#hosts.set(toHex(key), host)
+    return this.add(new SimulatedHost(this, key))
+  }
+
+  add<T extends SimulatedHost>(host: T): T {
+    this.#hosts.set(toHex(host.key), host)
     return host
   }
 
@@ -65,6 +68,7 @@ export class SimulatedHost implements PeerHost {
   readonly #listeners = new Set<Listener>()
   readonly #connected = new Map<string, PeerInfo>()
   readonly #channels = new Set<SimulatedChannel>()
+  readonly #learnt = new Map<string, readonly string[]>()
 
   constructor(network: SimulatedNetwork, key: Uint8Array) {
     this.network = network
@@ -99,6 +103,7 @@ export class SimulatedHost implements PeerHost {
     if (!this.isRunning || other === undefined || !this.network.isOpen(this.key, other.key)) {
       throw new UnavailableError('nobody answers there')
     }
+    if (other === this) throw new InvalidInputError('that is the address of this node itself')
     this.meet(other.key)
     other.meet(this.key)
     return other.key
@@ -136,7 +141,22 @@ export class SimulatedHost implements PeerHost {
     return () => this.#listeners.delete(listener)
   }
 
-  learn(): void {}
+  learn(peer: Uint8Array, addresses: readonly string[]): void {
+    this.#learnt.set(toHex(peer), addresses)
+  }
+
+  learntOf(peer: Uint8Array): readonly string[] {
+    return this.#learnt.get(toHex(peer)) ?? []
+  }
+
+  async reach(peer: Uint8Array): Promise<void> {
+    if (this.#connected.has(toHex(peer))) return
+    const address = `/sim/${toHex(peer)}`
+    if (!this.learntOf(peer).includes(address)) {
+      throw new UnavailableError('no address of the peer is right')
+    }
+    await this.connect(address)
+  }
 
   /** A connection stands. */
   meet(peer: Uint8Array): void {
@@ -147,6 +167,8 @@ export class SimulatedHost implements PeerHost {
       sinceMs: this.network.simulation.now(),
     })
     for (const { connected } of this.#listeners) connected?.(peer)
+    const addresses = this.network.find(peer)?.addresses() ?? []
+    for (const { reachableAt } of this.#listeners) reachableAt?.(peer, addresses)
   }
 
   /** The connection breaks, and all channels of it. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { TestContext } from 'node:test'
-import { UnavailableError } from '../../src/errors.ts'
+import { InvalidInputError, UnavailableError } from '../../src/errors.ts'
 import type { Channel, PeerHost } from '../../src/net/peer-host.ts'
 import { toHex } from '../../src/util/bytes.ts'
 import { KIB, MIB } from '../../src/util/units.ts'
@@ -51,6 +51,39 @@ export function testPeerHost(
       await a.disconnect(b.key)
       assert.equal(toHex(await settle(left)), toHex(a.key))
       assert.equal(a.peers().length, 0)
+    })
+
+    it('does not connect to itself', async (context) => {
+      const { hosts, settle } = await open(context, 1)
+      const [a] = hosts
+      assert.ok(a)
+      const address = a.addresses()[0] ?? ''
+      for (const own of [address, address.replace(/\/p2p\/.*/, '')]) {
+        await settle(assert.rejects(a.connect(own), InvalidInputError))
+      }
+      assert.deepEqual(a.peers(), [])
+    })
+
+    it('hears where else a peer that connects can be reached, and reaches it there', async (context) => {
+      const { hosts, settle } = await open(context, 2)
+      const [a, b] = hosts
+      assert.ok(a && b)
+      const heard = new Promise<readonly string[]>((resolve) => {
+        b.subscribe({ reachableAt: (peer, addresses) => toHex(peer) === toHex(a.key) && resolve(addresses) })
+      })
+      await settle(a.connect(b.addresses()[0] ?? ''))
+      const addresses = await settle(heard)
+      const left = new Promise<Uint8Array>((resolve) => b.subscribe({ disconnected: resolve }))
+      await b.disconnect(a.key)
+      await settle(left)
+      await settle(assert.rejects(b.reach(new Uint8Array(32).fill(9)), UnavailableError))
+      b.learn(a.key, addresses)
+      await settle(b.reach(a.key))
+      await settle(b.reach(a.key))
+      assert.deepEqual(
+        b.peers().map(({ key }) => toHex(key)),
+        [toHex(a.key)],
+      )
     })
 
     it('carries messages both ways, whole and in order', async (context) => {

@@ -1,5 +1,5 @@
-import type { Scheduler } from '../util/scheduler.ts'
-import type { AbortOptions } from '../util/units.ts'
+import type { Scheduler } from './scheduler.ts'
+import type { AbortOptions } from './units.ts'
 
 /** Wakes one waiter early. Rung while nobody waits, it wakes the next one at once. */
 export class Bell {
