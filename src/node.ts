@@ -18,7 +18,9 @@ import { createSignIn } from './node-sign-in.ts'
 import { metricsOf, statusOf } from './node-status.ts'
 import { NodeJobs } from './operator.ts'
 import { openIdentity, type Identity } from './repo/identity.ts'
-import { rowAuthority } from './repo/row-authority.ts'
+import { Judging } from './repo/judging.ts'
+import { openOwnRealm } from './repo/own-realm.ts'
+import type { Realm } from './repo/realm.ts'
 import { openRepositories, type SignedRepositories } from './repo/repositories.ts'
 import { Tokens } from './repo/tokens.ts'
 import { createRespServer } from './resp/server.ts'
@@ -45,6 +47,7 @@ export interface HubNode extends RunningNode {
   /** Where the local operator is answered. */
   readonly controlSocket: string
   readonly repositories: SignedRepositories
+  readonly realm: Realm
   readonly database: Database
   readonly flists: RowFlistStore
 }
@@ -118,6 +121,7 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
     warnings: warningsOf(config, site, identity),
     controlSocket,
     repositories,
+    realm: kept.realm,
     database,
     flists,
     stop: () => parts.close(),
@@ -142,7 +146,7 @@ async function openKept(
   parts: Parts,
   config: Config,
   http: HttpServer,
-  { clock = Date.now, isPublic }: NodeOptions,
+  { clock = Date.now, isPublic, log }: NodeOptions,
 ) {
   const folder = dataFolder(config.data)
   const database = await parts.open(
@@ -154,13 +158,32 @@ async function openKept(
   await prepareDataFolder(folder)
   const controlSocket = await openControl(http, folder, isPublic)
   const identity = await openIdentity(rows, { directory: folder.keys, clock })
+  const { realm, admin: realmAdmin } = await openOwnRealm(rows, identity, { directory: folder.keys, clock })
   const tokens = openTokens(config, identity, database, clock)
   const admin = await tokens.ensureAdminToken(folder.tokenFile)
-  const authority = rowAuthority(rows)
-  const repositories = await openRepositories({ rows, identity, clock, authority: () => authority })
+  const repositories = await openRepositories({ rows, identity, clock, authority: () => realm.governance })
+  const onError = (error: unknown) => log.error('judging operations anew', {}, error)
+  const judging = await parts.open(
+    'judging',
+    () => new Judging({ realm, repositories, onError }),
+    (opened) => opened.stop(),
+  )
+  await judging.start()
   const leases = new RowLeases(rows, clock)
   const flists = new RowFlistStore(rows, chunks)
-  return { folder, database, controlSocket, identity, tokens, admin, repositories, leases, flists }
+  return {
+    folder,
+    database,
+    controlSocket,
+    identity,
+    realm,
+    realmAdmin,
+    tokens,
+    admin,
+    repositories,
+    leases,
+    flists,
+  }
 }
 
 type Kept = Awaited<ReturnType<typeof openKept>>

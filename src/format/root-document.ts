@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { concat, equalBytes, fromUtf8, toHex } from '../util/bytes.ts'
+import { compareBytes, concat, equalBytes, fromUtf8, toHex } from '../util/bytes.ts'
 import { decodeCbor, encodeCbor } from './dag-cbor.ts'
 import type { CborValue } from './dag-cbor.ts'
 import { MAX_OBJECT_BYTES } from './descriptor.ts'
@@ -55,7 +55,9 @@ const ROOT_CONTEXT = fromUtf8('zhub-root-1\0')
 export function signRoot(root: RootDocument, signers: readonly SigningKey[]): SignedRoot {
   const unsigned = encodeRoot(root)
   const message = concat([ROOT_CONTEXT, encodeCbor(unsigned)])
-  const signatures = signers.map((key) => ({ key: key.publicKey, signature: key.sign(message) }))
+  const signatures = signers
+    .map((key) => ({ key: key.publicKey, signature: key.sign(message) }))
+    .sort((a, b) => compareBytes(a.key, b.key))
   const sigs = signatures.map(({ key, signature }) => ({ key, sig: signature }))
   const bytes = encodeCbor({ ...unsigned, sigs })
   return { root, id: realmId(root), bytes, hash: hashOf(bytes), signatures }
@@ -135,6 +137,17 @@ export function isSignedBy({ root, signatures }: SignedRoot, { keys, threshold }
     signatures.some((one) => equalBytes(one.key, key) && verifySignature(key, message, one.signature)),
   )
   return new Set(valid.map(toHex)).size >= threshold
+}
+
+/** Is there a signature that is wrong, not asked for, twice or out of order? Then it is another spelling of a document. */
+export function hasStraySignatures({ root, signatures }: SignedRoot, roles: readonly Role[]): boolean {
+  const message = concat([ROOT_CONTEXT, encodeCbor(encodeRoot(root))])
+  return signatures.some(({ key, signature }, at) => {
+    const before = signatures[at - 1]
+    const isAsked = roles.some(({ keys }) => keys.some((one) => equalBytes(one, key)))
+    const isInOrder = before === undefined || compareBytes(before.key, key) < 0
+    return !isAsked || !isInOrder || !verifySignature(key, message, signature)
+  })
 }
 
 function hashOf(bytes: Uint8Array): Uint8Array {

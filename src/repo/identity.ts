@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { CorruptError } from '../errors.ts'
 import { signingKey } from '../format/ed25519.ts'
 import type { SigningKey } from '../format/ed25519.ts'
-import { signRecord } from '../format/governance-record.ts'
 import { decodeRoot, signRoot } from '../format/root-document.ts'
 import type { SignedRoot } from '../format/root-document.ts'
 import { INCARNATION_BYTES } from '../format/operation.ts'
@@ -14,7 +13,7 @@ import type { Clock } from './hybrid-clock.ts'
 import { openKeyFolder, openSeed, readSeed } from './keys.ts'
 import type { ExposedKey } from './keys.ts'
 import { createPrivateFile, readPrivateFile } from './private-file.ts'
-import { SPACES } from './rows.ts'
+import { governanceKey, SPACES } from './rows.ts'
 
 /** Who this node is, and the realm it signs in. */
 export interface Identity {
@@ -41,33 +40,43 @@ export interface IdentityOptions {
 const OWN_NODE = fromUtf8('node')
 const OWN_INCARNATION = fromUtf8('incarnation')
 const OWN_BOOT = fromUtf8('boot')
+const OWN_REALM = fromUtf8('realm')
 const ROOT_FILE = 'realm.cbor'
 const BOOT_FILE = 'boot'
 
-/** The name of a governance row. */
-export const governanceKey = {
-  root: (version: number) => fromUtf8(`root/${String(version).padStart(10, '0')}`),
-  node: (key: Uint8Array) => Buffer.concat([fromUtf8('node/'), key]),
-}
-
 /**
- * Opens the keys, the realm and the incarnation of this data folder. At the first start it makes them: a realm of
- * its own, of which the node is the only member.
+ * Opens the keys and the incarnation of this data folder, and tells which realm it is in. At the first start it makes
+ * them, and begins a realm of its own.
  * @throws {CorruptError} when the keys are not those that this index was made with.
  */
 export async function openIdentity(rows: RowStore, { directory, clock }: IdentityOptions): Promise<Identity> {
   const exposed = await openKeyFolder(directory)
   const node = await openNodeKey(rows, directory)
   const tokenSeed = await openSeed(directory, 'token.seed')
-  const root = await openRealm(directory, clock)
+  const root = await openFirstRoot(directory, clock)
+  const realm = rows.get(SPACES.own, OWN_REALM) ?? root.id
   const { incarnation, isRestored, changes } = await openIncarnation(rows, directory)
   await rows.write([
     ...changes,
     put(SPACES.own, OWN_NODE, node.publicKey),
-    put(SPACES.governance, governanceKey.root(root.root.version), root.bytes),
-    ...(await admitSelf(rows, directory, { root, node, tokenSeed, nowS: Math.floor(clock() / 1000) })),
+    ...realmChanges(rows, realm, root),
   ])
-  return { node, tokenSeed, realm: root.id, rootVersion: root.root.version, incarnation, isRestored, exposed }
+  return { node, tokenSeed, realm, rootVersion: root.root.version, incarnation, isRestored, exposed }
+}
+
+/** The rows that put a folder of keys whose index was lost back into the realm it was in. */
+function realmChanges(rows: RowStore, realm: Uint8Array, root: SignedRoot): RowChange[] {
+  if (!equalBytes(realm, root.id)) return []
+  const key = governanceKey(realm, root.hash)
+  return [
+    put(SPACES.own, OWN_REALM, realm),
+    ...(rows.get(SPACES.governance, key) === undefined ? [put(SPACES.governance, key, root.bytes)] : []),
+  ]
+}
+
+/** Remembers which realm this data folder is in. */
+export function realmChange(realm: Uint8Array): RowChange {
+  return put(SPACES.own, OWN_REALM, realm)
 }
 
 function put(space: string, key: Uint8Array, value: Uint8Array): RowChange {
@@ -87,7 +96,8 @@ async function openNodeKey(rows: RowStore, directory: string): Promise<SigningKe
   )
 }
 
-async function openRealm(directory: string, clock: Clock): Promise<SignedRoot> {
+/** The first root document of the realm that the keys belong to. */
+async function openFirstRoot(directory: string, clock: Clock): Promise<SignedRoot> {
   const path = join(directory, ROOT_FILE)
   const known = await readPrivateFile(path)
   if (known !== undefined) return decodeRoot(known)
@@ -101,34 +111,7 @@ async function openRealm(directory: string, clock: Clock): Promise<SignedRoot> {
   const issuedS = Math.floor(clock() / 1000)
   const root = signRoot({ version: 1, previous: undefined, roles, issuedS }, [rootKey])
   await createPrivateFile(path, root.bytes)
-  return openRealm(directory, clock)
-}
-
-interface Admission {
-  readonly root: SignedRoot
-  readonly node: SigningKey
-  readonly tokenSeed: Uint8Array
-  readonly nowS: number
-}
-
-/** The row that makes this node a writer of its realm, unless it is there. */
-async function admitSelf(rows: RowStore, directory: string, admission: Admission): Promise<RowChange[]> {
-  const { root, node, tokenSeed, nowS } = admission
-  const key = governanceKey.node(node.publicKey)
-  if (rows.get(SPACES.governance, key) !== undefined) return []
-  const record = {
-    type: 'node.add' as const,
-    realm: root.id,
-    rootVersion: root.root.version,
-    node: node.publicKey,
-    tokenKey: signingKey(tokenSeed).publicKey,
-    roles: ['writer'],
-    name: '',
-    addresses: [],
-    issuedS: nowS,
-  }
-  const nodesKey = signingKey(await openSeed(directory, 'nodes.key'))
-  return [put(SPACES.governance, key, signRecord(record, nodesKey).bytes)]
+  return openFirstRoot(directory, clock)
 }
 
 interface Incarnation {

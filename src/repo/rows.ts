@@ -95,6 +95,21 @@ function after(prefix: Uint8Array): Uint8Array {
   return Buffer.alloc(prefix.length + 1, 255)
 }
 
+/** Of a root document or record; before it, which realm's it is. */
+export function governanceKey(realm: Uint8Array, hash: Uint8Array): Uint8Array {
+  return concat([realm, hash])
+}
+
+/** Everything of one realm. */
+export function governanceRange(realm: Uint8Array): RowRange {
+  return idRange(realm)
+}
+
+/** `root/` and 10 digits, or `node/` and a key, as the first releases had it. */
+export function isOldGovernanceKey(key: Uint8Array): boolean {
+  return key.length !== 2 * HASH_BYTES
+}
+
 export interface RepositoryRow {
   readonly name: string
   /** SHA-256 over the sorted heads of its logs, cut to 16 bytes. */

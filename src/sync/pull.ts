@@ -1,5 +1,5 @@
 import { setImmediate as breathe } from 'node:timers/promises'
-import { ConflictError, MalformedError } from '../errors.ts'
+import { ConflictError, LimitError, MalformedError } from '../errors.ts'
 import { descriptorId } from '../format/descriptor.ts'
 import { decodeOperation, logId, operationHash, repositoryId } from '../format/operation.ts'
 import type { SignedOperation } from '../format/operation.ts'
@@ -10,6 +10,7 @@ import type { Authority } from '../repo/authority.ts'
 import type { OperationReader } from '../repo/operation-reader.ts'
 import type { Received } from '../repo/repositories.ts'
 import { EMPTY, equalBytes, toHex } from '../util/bytes.ts'
+import { MIB } from '../util/units.ts'
 import type { AbortOptions } from '../util/units.ts'
 import type { GovernanceRecords } from './sync-answers.ts'
 import type { SyncClient } from './sync-client.ts'
@@ -24,7 +25,7 @@ export interface Replica {
   }
   readonly governance: GovernanceRecords & {
     /** Checks, keeps, and judges anew what they change. */
-    receive(records: readonly Uint8Array[]): Promise<void>
+    receive(records: readonly Uint8Array[]): Promise<unknown>
   }
   readonly state: () => Promise<Uint8Array>
 }
@@ -41,6 +42,10 @@ export interface Pulled {
   /** New operations, by repository. */
   readonly added: ReadonlyMap<string, number>
 }
+
+/** Of the governance that a peer has and this node lacks: what a realm may come to, see repo/governance-set.ts. */
+const MAX_RECORDS = 100_000
+const MAX_RECORDS_BYTES = 32 * MIB
 
 /** Operations verified between two breaths: 100 take 7 ms. */
 const BREATH = 100
@@ -94,16 +99,22 @@ class Pull {
     const { governance } = this.#replica
     if (equalBytes(theirs, governance.digest())) return
     const known = new Set(governance.hashes().map(toHex))
+    const missing: Uint8Array[] = []
     let after: Uint8Array = EMPTY
     for (let hasMore = true; hasMore;) {
       const page = await this.#peer.call('governance', { after }, this.#options)
       hasMore = page.hasMore && page.hashes.length > 0
       after = page.hashes.at(-1) ?? after
-      await this.#records(page.hashes.filter((hash) => !known.has(toHex(hash))))
+      for (const hash of page.hashes) if (!known.has(toHex(hash))) missing.push(hash)
+      if (missing.length > MAX_RECORDS) throw new LimitError('governance of a peer', MAX_RECORDS, 'records')
     }
+    await this.#records(missing)
   }
 
+  /** All of them are taken at once: a record may rest on one that comes last. */
   async #records(missing: readonly Uint8Array[]): Promise<void> {
+    const received: Uint8Array[] = []
+    let bytes = 0
     for (let from = 0; from < missing.length;) {
       const ids = missing.slice(from, from + MAX_OBJECTS)
       const { items } = await this.#peer.call('records', { ids }, this.#options)
@@ -111,10 +122,13 @@ class Pull {
       const records = items.filter((record) => record.length > 0)
       for (const record of records) {
         if (!ids.some((id) => equalBytes(id, descriptorId(record)))) throw unasked('governance records')
+        bytes += record.length
+        received.push(record)
       }
-      await this.#replica.governance.receive(records)
+      if (bytes > MAX_RECORDS_BYTES) throw new LimitError('governance of a peer', MAX_RECORDS_BYTES, 'bytes')
       from += items.length
     }
+    if (received.length > 0) await this.#replica.governance.receive(received)
   }
 
   /** Repositories that are not here as they are there: those changed since the last time, or of all. */

@@ -8,7 +8,7 @@ import { test, type TestContext } from 'node:test'
 import { createChunkCodec } from '../../src/format/chunk-codec.ts'
 import { FlistInspector } from '../../src/flist/inspector.ts'
 import { openIdentity } from '../../src/repo/identity.ts'
-import { rowAuthority } from '../../src/repo/row-authority.ts'
+import { openOwnRealm } from '../../src/repo/own-realm.ts'
 import { openRepositories } from '../../src/repo/repositories.ts'
 import { Tokens } from '../../src/repo/tokens.ts'
 import { RowLeases } from '../../src/store/leases.ts'
@@ -31,10 +31,11 @@ async function realNode(t: TestContext) {
   const clock = Date.now
   const rows = new MemoryRowStore()
   const identity = await openIdentity(rows, { directory: join(directory, 'keys'), clock })
+  const { realm } = await openOwnRealm(rows, identity, { directory: join(directory, 'keys'), clock })
   const chunks = new MemoryChunkStore()
   return {
     ...fakeNode(),
-    repositories: await openRepositories({ rows, identity, clock, authority: () => rowAuthority(rows) }),
+    repositories: await openRepositories({ rows, identity, clock, authority: () => realm.governance }),
     flists: new RowFlistStore(rows, chunks),
     chunks,
     leases: new RowLeases(rows, clock),

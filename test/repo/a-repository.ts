@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { Target, User } from '../../src/repo/entry.ts'
 import { openIdentity } from '../../src/repo/identity.ts'
-import { rowAuthority } from '../../src/repo/row-authority.ts'
+import { openOwnRealm } from '../../src/repo/own-realm.ts'
 import { openRepositories } from '../../src/repo/repositories.ts'
 import type { SignedRepositories } from '../../src/repo/repositories.ts'
 import type { RowStore } from '../../src/store/row-store.ts'
@@ -44,11 +44,12 @@ export async function openOn<R extends RowStore>(
   directory: string,
 ): Promise<Opened<R>> {
   const identity = await openIdentity(rows, { directory, clock: clock.read })
+  const { realm } = await openOwnRealm(rows, identity, { directory, clock: clock.read })
   const repositories = await openRepositories({
     rows,
     identity,
     clock: clock.read,
-    authority: () => rowAuthority(rows),
+    authority: () => realm.governance,
   })
   return { repositories, rows, clock, directory, reopen: () => openOn(rows, clock, directory) }
 }

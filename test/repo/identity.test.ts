@@ -3,21 +3,15 @@ import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile 
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { CorruptError } from '../../src/errors.ts'
-import { verifySignature } from '../../src/format/ed25519.ts'
-import { decodeRecord } from '../../src/format/governance-record.ts'
-import { decodeRoot } from '../../src/format/root-document.ts'
+import { signingKey, verifySignature } from '../../src/format/ed25519.ts'
 import { openIdentity } from '../../src/repo/identity.ts'
-import { toHex, toUtf8 } from '../../src/util/bytes.ts'
+import { openOwnRealm } from '../../src/repo/own-realm.ts'
+import { toHex } from '../../src/util/bytes.ts'
 import { asText } from '../doubles/as-text.ts'
 import { MapRows } from '../doubles/map-rows.ts'
 import { START_MS, temporaryFolder } from './a-repository.ts'
 
 const clock = () => START_MS
-
-function governance(rows: MapRows, prefix: string): Uint8Array {
-  const found = [...rows.space('gov')].find(([key]) => toUtf8(Buffer.from(key, 'hex')).startsWith(prefix))
-  return found?.[1] ?? assert.fail(`no ${prefix}`)
-}
 
 describe('the identity of a node', () => {
   it('is made once: keys of mode 0600 in a folder of mode 0700', async (context) => {
@@ -66,17 +60,22 @@ describe('the identity of a node', () => {
   })
 
   it('begins a realm whose root it signs, and admits itself with its token key', async (context) => {
+    const directory = await temporaryFolder(context)
     const rows = new MapRows()
-    const { realm, node } = await openIdentity(rows, { directory: await temporaryFolder(context), clock })
-    const root = decodeRoot(governance(rows, 'root/'))
-    assert.equal(toHex(root.id), toHex(realm))
-    assert.equal(root.root.version, 1)
-    const { record } = decodeRecord(governance(rows, 'node/'))
-    assert.ok(record.type === 'node.add')
-    assert.equal(toHex(record.node), toHex(node.publicKey))
-    assert.equal(toHex(record.realm), toHex(realm))
-    assert.equal(toHex(record.signer), toHex(root.root.roles.nodes.keys[0] ?? assert.fail()))
-    assert.deepEqual(record.roles, ['writer'])
+    const identity = await openIdentity(rows, { directory, clock })
+    const { realm, admin } = await openOwnRealm(rows, identity, { directory, clock })
+    assert.equal(toHex(realm.id), toHex(identity.realm))
+    const { root, members } = realm.governance
+    assert.equal(root.version, 1)
+    const [self, ...others] = members
+    assert.ok(self !== undefined && others.length === 0)
+    assert.equal(toHex(self.node), toHex(identity.node.publicKey))
+    assert.equal(toHex(self.tokenKey), toHex(signingKey(identity.tokenSeed).publicKey))
+    assert.deepEqual(self.roles, ['writer'])
+    assert.ok(admin.mayAdmit)
+    assert.equal(realm.isShared, false)
+    const again = await openOwnRealm(rows, identity, { directory, clock })
+    assert.equal(toHex(again.realm.digest()), toHex(realm.digest()))
   })
 
   it('stays the same realm and node when the index is lost, in a new incarnation', async (context) => {

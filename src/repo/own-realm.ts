@@ -1,0 +1,26 @@
+import { signingKey } from '../format/ed25519.ts'
+import type { RowStore } from '../store/row-store.ts'
+import type { Identity, IdentityOptions } from './identity.ts'
+import { RealmAdmin } from './realm-admin.ts'
+import { openRealmKeys } from './realm-keys.ts'
+import { openRealm } from './realm.ts'
+import type { Realm } from './realm.ts'
+
+export interface OwnRealm {
+  readonly realm: Realm
+  readonly admin: RealmAdmin
+}
+
+/** The realm that this data folder is in, and what its node may do there. At the first start it admits itself. */
+export async function openOwnRealm(
+  rows: RowStore,
+  { node, tokenSeed, realm: id }: Identity,
+  { directory, clock }: IdentityOptions,
+): Promise<OwnRealm> {
+  const realm = await openRealm(rows, id)
+  const keys = await openRealmKeys(directory, node)
+  const tokenKey = signingKey(tokenSeed).publicKey
+  const admin = new RealmAdmin({ realm, node, tokenKey, keys, clock })
+  await admin.admitSelf()
+  return { realm, admin }
+}
