@@ -66,6 +66,7 @@ export function commandsTable(commands: readonly Command[]): string {
 
 const ACCESS: Readonly<Record<Route['access'], string>> = {
   public: '',
+  told: '',
   user: 'token',
   admin: 'admin token',
   session: 'web session',

@@ -5,6 +5,7 @@ import type { Identity } from './repo/identity.ts'
 import type { SignedRepositories } from './repo/repositories.ts'
 import type { RespServer } from './resp/server.ts'
 import type { Database } from './store/database.ts'
+import type { Replicated } from './sync/replicated.ts'
 import { toHex } from './util/bytes.ts'
 import { SECOND_MS } from './util/units.ts'
 
@@ -14,17 +15,19 @@ interface StatusParts {
   readonly identity: Identity
   readonly repositories: SignedRepositories
   readonly database: Database
+  readonly replicated: Pick<Replicated, 'frontierAgeS'>
   readonly startedAtMs: number
   readonly clock: () => number
 }
 
-/** The body of `GET /api/v1/status`. A node without peers knows everything there is: its frontier has no age. */
+/** The body of `GET /api/v1/status`. */
 export function statusOf({
   config,
   version,
   identity,
   repositories,
   database,
+  replicated,
   startedAtMs,
   clock,
 }: StatusParts) {
@@ -36,7 +39,7 @@ export function statusOf({
       realm: toHex(identity.realm),
       readonly: config.readonly,
       uptime: Math.floor((clock() - startedAtMs) / SECOND_MS),
-      frontierAge: 0,
+      frontierAge: Math.floor(replicated.frontierAgeS()),
       counts: { repositories: repositories.list().length, flists: flistCount(repositories), chunks, bytes },
       disk: { free: await database.space.free(), low: config.minFreeBytes },
     }

@@ -79,7 +79,8 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
   const { resp, jobs } = await openTraffic(parts, config, { ...kept, codec }, options)
 
   const site = siteOptions(config, options, options.isPublic ? resp.addresses : config.resp, httpAddresses)
-  const running = { config, identity, repositories, database, startedAtMs, clock }
+  const replicated = ALONE
+  const running = { config, identity, repositories, database, replicated, startedAtMs, clock }
   const deps: HttpDeps = {
     repositories,
     flists,
@@ -87,7 +88,7 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
     receiver: { receive: (id, bytes) => receiveChunk(chunks, id, bytes) },
     space: database.space,
     leases,
-    replicated: ALONE,
+    replicated,
     inspector,
     merger,
     codec,

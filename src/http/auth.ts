@@ -57,6 +57,7 @@ export class Gatekeeper {
     if (this.#options.readonly && !isOperator) refuseWrites(route)
     if (route.mutates === true && !isOperator) this.#admitMutation(request)
     if (route.access === 'public') return undefined
+    if (route.access === 'told' && !isOperator && this.#isNobody(request)) return undefined
     const actor = isOperator ? this.#operator(request) : this.#signedIn(route, request)
     if (route.access === 'admin' && !actor.isAdministrator) {
       throw new Refusal(envelope(403, 'this is for the Administrator alone'))
@@ -88,6 +89,11 @@ export class Gatekeeper {
     this.#mutations.take(address)
   }
 
+  /** Where everybody is the Administrator, nobody is nobody. */
+  #isNobody({ headers: { authorization = '' } }: IncomingMessage): boolean {
+    return this.#options.auth && authorization === ''
+  }
+
   #operator(request: IncomingMessage): Actor {
     return administrator({ sub: this.#options.operatorName, idp: 'local' }, activeUser(request), true)
   }
@@ -113,7 +119,9 @@ export class Gatekeeper {
       if (!(error instanceof SignInFailure)) throw error
       this.#failures.take(address)
       const { status, message } = error
-      throw new Refusal(route.access === 'admin' ? envelope(status, message) : styleB(status, message))
+      throw new Refusal(
+        /^(?:admin|told)$/.test(route.access) ? envelope(status, message) : styleB(status, message),
+      )
     }
   }
 

@@ -21,6 +21,8 @@ export interface Call {
   readonly params: Readonly<Record<string, string>>
   /** Who asks; of public routes nobody asks that. */
   readonly actor: () => Actor
+  /** The Administrator asks; always false on public routes. */
+  readonly isAdministrator: boolean
   /** Aborted when the client leaves before the answer is out. */
   readonly signal: () => AbortSignal
 }
@@ -28,11 +30,11 @@ export interface Call {
 export type Handler = (call: Call) => Answer | Promise<Answer>
 
 /**
- * Who may call: `public` anybody; `user` whoever the Authorization header proves, refused as a whole while the node
+ * Who may call: `public` anybody; `told` anybody, and who proves to be somebody may be told more; `user` whoever the Authorization header proves, refused as a whole while the node
  * is read-only; `admin` the Administrator; `session` a browser that has signed in, or that header: others are led to
  * the sign-in page, everybody to /readonly while the node is read-only, and a session's mutation needs X-CSRF-Token.
  */
-export type Access = 'public' | 'user' | 'admin' | 'session'
+export type Access = 'public' | 'told' | 'user' | 'admin' | 'session'
 
 export interface Route {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'INFO'

@@ -1,6 +1,7 @@
 /** From the names in a URL to an entry, with the contract's refusals in the contract's order. */
-import type { Entry, HistoryItem, Repositories, Resolved } from '../repo/entry.ts'
+import type { Entry, HistoryItem, NamePlace, Repositories, Resolved } from '../repo/entry.ts'
 import { toHex } from '../util/bytes.ts'
+import type { Call } from './call.ts'
 import { refuse } from './errors.ts'
 import { checkName } from './names.ts'
 import { withSuffix } from '../repo/names.ts'
@@ -49,7 +50,10 @@ async function findVersion(
   const [, base = '', hash8 = '', suffix = ''] = VERSION.exec(name) ?? []
   if (base === '') return undefined
   const history = await repositories.history(repository, base + suffix)
-  const version = history.find(({ operation }) => toHex(operation).startsWith(hash8))
+  // What counts nowhere is shown to operators, in the history, and served to nobody.
+  const version = history.find(
+    ({ operation, state }) => state !== 'quarantined' && toHex(operation).startsWith(hash8),
+  )
   if (version?.target?.kind !== 'file') return undefined
   const { target, timeS: updatedS, operation } = version
   const entry: Entry = { repository, name, target, updatedS, operation, conflicts: 0 }
@@ -57,23 +61,34 @@ async function findVersion(
 }
 
 export interface Versions {
-  /** The full name they are stored under. */
-  readonly stored: string
+  /** Full, as it is stored. */
+  readonly place: NamePlace
   /** Newest first; never empty. */
   readonly items: readonly HistoryItem[]
 }
 
-/** The versions of a flist, or of a taglink of that bare name. @throws {Refusal} as `findFlist`. */
+/** The versions of a flist, of a taglink of that bare name, or of an entry of a tag. @throws {Refusal} as `findFlist`. */
 export async function findVersions(
   repositories: Repositories,
   repository: string,
-  name: string,
+  { name, tag }: NamePlace,
 ): Promise<Versions> {
+  if (tag !== undefined) checkName(tag)
   for (const stored of storedNames(repositories, repository, name)) {
-    const items = await repositories.history(repository, stored)
-    if (items.length > 0) return { stored, items }
+    const items = await repositories.history(repository, stored, tag)
+    if (items.length > 0) return { place: { name: stored, ...(tag !== undefined && { tag }) }, items }
   }
   return refuse(404, 'source not found')
+}
+
+/** As a path below its repository. */
+export function placePath({ name, tag }: NamePlace): string {
+  return tag === undefined ? name : `tags/${tag}/${name}`
+}
+
+/** The place that the parameters of a route name. */
+export function placeOf({ params: { name = '', tag } }: Pick<Call, 'params'>): NamePlace {
+  return tag === undefined ? { name } : { name, tag }
 }
 
 /** What a name is, links not followed; without a suffix also a taglink. @throws {Refusal} as `findFlist`. */

@@ -8,13 +8,27 @@ export interface MetricSource {
   readonly read: () => number
 }
 
+/** One number of a metric that has several, told apart by labels. */
+export interface LabelledValue {
+  /** With the prefix `zhub_`. */
+  readonly name: string
+  readonly help: string
+  readonly value: number
+  readonly labels?: Readonly<Record<string, string>>
+}
+
 /** The Prometheus page (interfaces.md, HTTP), and the count of answers. */
 export class HttpMetrics {
+  readonly #labelled: () => readonly LabelledValue[]
+  /** Of the last page. */
+  readonly #labelledNames = new Set<string>()
   readonly #registry = new Registry()
   readonly #answers: Counter
   readonly #byStatus = new Map<number, Counter.Internal>()
 
-  constructor(sources: readonly MetricSource[]) {
+  /** `labelled` is asked anew for each page: what it no longer names is not on it. */
+  constructor(sources: readonly MetricSource[], labelled: () => readonly LabelledValue[] = () => []) {
+    this.#labelled = labelled
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry, prefix: 'zhub_' })
     this.#answers = new Counter({
@@ -49,6 +63,21 @@ export class HttpMetrics {
   }
 
   page(): Promise<string> {
+    this.#readLabelled()
     return this.#registry.metrics()
+  }
+
+  #readLabelled(): void {
+    for (const name of this.#labelledNames) this.#registry.removeSingleMetric(name)
+    this.#labelledNames.clear()
+    const registers = [this.#registry]
+    for (const { name, help, value, labels = {} } of this.#labelled()) {
+      if (!this.#labelledNames.has(name)) {
+        new Gauge({ name, help, labelNames: Object.keys(labels), registers })
+        this.#labelledNames.add(name)
+      }
+      const gauge = this.#registry.getSingleMetric(name)
+      if (gauge instanceof Gauge) gauge.set(labels, value)
+    }
   }
 }

@@ -17,6 +17,10 @@ const ERROR = {
 
 const ACCESS: Readonly<Record<Access, object>> = {
   public: {},
+  told: {
+    security: [{}, { token: [] }],
+    description: 'For everybody; the Administrator is told more.',
+  },
   user: { security: [{ token: [] }] },
   admin: { security: [{ token: [] }], description: 'For the Administrator alone.' },
   session: {

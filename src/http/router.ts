@@ -179,6 +179,7 @@ function createCall(
     request,
     response,
     params,
+    isAdministrator: actor?.isAdministrator === true,
     actor: () => {
       if (actor === undefined) throw new TypeError('a public route has no actor')
       return actor

@@ -2,22 +2,28 @@ import type { HistoryItem } from '../repo/entry.ts'
 import { toHex } from '../util/bytes.ts'
 import { compactJson } from './answer.ts'
 import type { Call, Route } from './call.ts'
-import { findVersions } from './lookup.ts'
+import { findVersions, placeOf } from './lookup.ts'
+import { PAGE_QUERY, pageOf } from './page-of.ts'
 import type { Site } from './site.ts'
 
 /** Versions of names. */
 export function historyRoutes({ repositories }: Site): Route[] {
-  const history = async ({ params: { repository = '', name = '' } }: Call) => {
-    const { items } = await findVersions(repositories, repository, name)
-    return compactJson({ items: items.map(historyView), next: null })
+  const history = async (call: Call) => {
+    const { items } = await findVersions(repositories, call.params['repository'] ?? '', placeOf(call))
+    const page = pageOf(call, items, ({ operation }) => toHex(operation))
+    return compactJson({ ...page, items: page.items.map(historyView) })
   }
+  const get = { method: 'GET', access: 'public', query: PAGE_QUERY, handle: history } as const
   return [
     {
-      method: 'GET',
+      ...get,
       path: '/api/v1/history/:repository/:name',
-      access: 'public',
-      summary: 'Versions of a name, newest first',
-      handle: history,
+      summary: 'Versions of a name, newest first; what a node signed that was cut is quarantined',
+    },
+    {
+      ...get,
+      path: '/api/v1/history/:repository/tags/:tag/:name',
+      summary: 'The same of an entry of a tag',
     },
   ]
 }

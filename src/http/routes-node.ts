@@ -5,13 +5,7 @@ import type { HttpMetrics } from './metrics.ts'
 import type { Site } from './site.ts'
 
 /** The node about itself (interfaces.md, HTTP). */
-export function nodeRoutes({ repositories, status }: Site, metrics: HttpMetrics): Route[] {
-  /** One node alone holds all it lists. */
-  const summary = (name: string) => {
-    const flists = repositories.entries(name).filter(({ target }) => target.kind === 'file').length
-    return { name, held: true, flists, missingFlists: 0, missingChunks: 0, missingBytes: 0 }
-  }
-
+export function nodeRoutes({ status }: Site, metrics: HttpMetrics): Route[] {
   const metricsPage = async () => bytesAnswer(200, metrics.contentType, fromUtf8(await metrics.page()))
 
   const get = { method: 'GET', access: 'public' } as const
@@ -34,13 +28,6 @@ export function nodeRoutes({ repositories, status }: Site, metrics: HttpMetrics)
       path: '/api/v1/status',
       summary: 'The node in numbers',
       handle: async () => compactJson(await status()),
-    },
-    {
-      ...get,
-      path: '/api/v1/repositories',
-      isCached: true,
-      summary: 'Repositories and what of them is here',
-      handle: () => compactJson({ items: repositories.list().map(summary), next: null }),
     },
   ]
 }

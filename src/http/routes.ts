@@ -11,6 +11,7 @@ import { operatorRoutes } from './routes-operator.ts'
 import { tagRoutes } from './routes-tags.ts'
 import { tokenRoutes } from './routes-tokens.ts'
 import { downloadRoutes } from './routes-downloads.ts'
+import { farmRoutes } from './routes-farm.ts'
 import { flistRoutes } from './routes-flist.ts'
 import { infoRoutes } from './routes-info.ts'
 import { jobRoutes } from './routes-jobs.ts'
@@ -44,6 +45,7 @@ export function routesOf(site: Site, metrics: HttpMetrics): Route[] {
     ...mergeRoutes(site),
     ...downloadRoutes(site),
     ...nodeRoutes(site, metrics),
+    ...farmRoutes(site),
     ...historyRoutes(site),
     ...conflictRoutes(site),
     ...infoRoutes(site),

@@ -98,7 +98,7 @@ class Listeners implements HttpServer {
       help: 'Open connections of the API',
       read: () => this.#sockets.size,
     }
-    const metrics = new HttpMetrics([...sources, connections])
+    const metrics = new HttpMetrics([...sources, connections], () => deps.replicated.metrics())
     const site = createSite(deps, options, this.#trustedProxies)
     const routes = routesOf(site, metrics)
     const router = new Router(

@@ -33,6 +33,18 @@ export type Change =
     }
   | { readonly type: 'delete'; readonly name: string; readonly tag?: string }
 
+/**
+ * `superseded in conflict`: it lost when a conflict was settled. `quarantined`: signed by a node that was cut, after the
+ * last operation of it that counts; kept, and counted nowhere.
+ */
+export type VersionState = 'current' | 'conflict' | 'superseded' | 'superseded in conflict' | 'quarantined'
+
+/** A name, or an entry of a tag. */
+export interface NamePlace {
+  readonly name: string
+  readonly tag?: string
+}
+
 /** One version in a name's history, newest first. */
 export interface HistoryItem {
   readonly operation: Uint8Array
@@ -41,7 +53,7 @@ export interface HistoryItem {
   readonly timeS: number
   readonly kind: Target['kind'] | 'delete' | 'resolve'
   readonly target: Target | undefined
-  readonly state: 'current' | 'conflict' | 'superseded' | 'superseded in conflict'
+  readonly state: VersionState
 }
 
 /** Where a chain of links ends. */
@@ -73,6 +85,8 @@ export interface Repositories {
   /** Follows links, also to what is pending, at most 8 deep; `undefined` for nothing, dangling or a loop. */
   resolve(repository: string, name: string, tag?: string): Resolved | undefined
   history(repository: string, name: string, tag?: string): Promise<HistoryItem[]>
+  /** Names that had a conflict which somebody settled, in byte order of their keys. */
+  settled(repository: string): Promise<NamePlace[]>
   /**
    * Signs one operation with all changes and stores it in one synced batch; when it resolves, every read shows it.
    * Calls for one repository take effect in their order. Answers the entries that puts made. A delete of what is not

@@ -1,10 +1,14 @@
+import type { SignedOperation } from '../format/operation.ts'
 import type { FlistId } from '../store/flist-store.ts'
 import type { RowStore } from '../store/row-store.ts'
-import { toLatin1 } from '../util/bytes.ts'
+import { fromLatin1, toLatin1 } from '../util/bytes.ts'
 import type { AbortOptions } from '../util/units.ts'
 import type { HistoryItem } from './entry.ts'
-import { decodePastVersion, decodeVersion, parseVersionKey, SPACES, versionRange } from './rows.ts'
-import { conflictsOf, rank, targetId } from './state.ts'
+import { countedOf, type Authority } from './authority.ts'
+import { readOperations } from './operation-reader.ts'
+import { decodePastVersion, decodeVersion, idRange, parseVersionKey, SPACES, versionRange } from './rows.ts'
+import type { LogRow } from './rows.ts'
+import { conflictsOf, placeEffects, rank, targetId } from './state.ts'
 import type { PastVersion, Version } from './state.ts'
 
 /** The standing versions of a name, best first. */
@@ -24,11 +28,41 @@ export async function readPast(rows: RowStore, repository: Uint8Array, key: stri
   return past
 }
 
-/** Every version of a name, newest first. */
+/** Versions that nodes signed which were cut, after the last of their operations that counts; in no order. */
+export async function readQuarantined(
+  rows: RowStore,
+  logs: ReadonlyMap<string, Pick<LogRow, 'author'>>,
+  authority: Authority,
+  key: string,
+): Promise<Version[]> {
+  const found: Version[] = []
+  for (const [log, { author }] of logs) {
+    const limits = authority.limitsOf(author, fromLatin1(log))
+    if (limits === 'all') continue
+    const all: SignedOperation[] = []
+    for await (const signed of readOperations(rows, [log])) all.push(signed)
+    const counted = new Set(countedOf(all, limits))
+    const others = all.filter((signed) => !counted.has(signed)).flatMap(placeEffects)
+    for (const effect of others) if (effect.key === key) found.push(effect.version)
+  }
+  return found
+}
+
+/** Keys of names in whose past a conflict was settled, in byte order. */
+export async function settledKeys(rows: RowStore, repository: Uint8Array): Promise<string[]> {
+  const keys = new Set<string>()
+  for await (const [key, row] of rows.rows(SPACES.past, idRange(repository))) {
+    if (decodePastVersion(row).wasInConflict) keys.add(parseVersionKey(key).key)
+  }
+  return [...keys]
+}
+
+/** Every version of a name, newest first; `quarantined` are those that do not count. */
 export async function readHistory(
   rows: RowStore,
   repository: Uint8Array,
   key: string,
+  quarantined: readonly Version[] = [],
 ): Promise<HistoryItem[]> {
   const heads = await readHeads(rows, repository, key)
   const losers = new Set(conflictsOf(heads).flat())
@@ -41,6 +75,7 @@ export async function readHistory(
   for (const version of await readPast(rows, repository, key)) {
     states.set(version, version.wasInConflict ? 'superseded in conflict' : 'superseded')
   }
+  for (const version of quarantined) states.set(version, 'quarantined')
   return [...states.keys()]
     .sort(byAge)
     .map((version) => historyItem(version, states.get(version) ?? 'superseded'))

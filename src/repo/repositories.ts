@@ -1,4 +1,4 @@
-import { effectKey } from '../format/effect.ts'
+import { effectKey, splitEffectKey } from '../format/effect.ts'
 import type { Effect } from '../format/effect.ts'
 import { logId, repositoryId, signOperation } from '../format/operation.ts'
 import type { SignedOperation } from '../format/operation.ts'
@@ -11,8 +11,8 @@ import type { Authority } from './authority.ts'
 import { checkChanges, effectsOf } from './changes.ts'
 import { checkOperations } from './check.ts'
 import type { CheckOptions, OperationProblem } from './check.ts'
-import type { Change, Entry, HistoryItem, Repositories, Resolved, User } from './entry.ts'
-import { liveFlists, readHeads, readHistory } from './history.ts'
+import type { Change, Entry, HistoryItem, NamePlace, Repositories, Resolved, User } from './entry.ts'
+import { liveFlists, readHeads, readHistory, readQuarantined, settledKeys } from './history.ts'
 import type { Retention } from './history.ts'
 import type { Holds } from './held-revision.ts'
 import { HybridClock } from './hybrid-clock.ts'
@@ -153,8 +153,15 @@ export class SignedRepositories implements Repositories {
     return row && entryOf(state, key, decodeViewRow(row))
   }
 
-  history(repository: string, name: string, tag?: string): Promise<HistoryItem[]> {
-    return readHistory(this.#rows, this.#idOf(repository), effectKey({ name, tag }))
+  async history(repository: string, name: string, tag?: string): Promise<HistoryItem[]> {
+    const key = effectKey({ name, tag })
+    const logs = this.#memory.get(repository)?.logs ?? new Map<string, never>()
+    const quarantined = await readQuarantined(this.#rows, logs, this.#authority(), key)
+    return await readHistory(this.#rows, this.#idOf(repository), key, quarantined)
+  }
+
+  async settled(repository: string): Promise<NamePlace[]> {
+    return (await settledKeys(this.#rows, this.#idOf(repository))).map(splitEffectKey)
   }
 
   /** For the collector: the flists that must stay. */

@@ -67,6 +67,9 @@ export class FakeRepositories implements Repositories {
   history(): Promise<[]> {
     return Promise.resolve([])
   }
+  settled(): Promise<[]> {
+    return Promise.resolve([])
+  }
   apply(repository: string, changes: readonly Change[], user: User): Promise<Entry[]> {
     this.applied.push({ repository, changes, user })
     const entries = this.#repositories.get(repository) ?? new Map<string, Entry>()
