@@ -1,20 +1,25 @@
 import { backup } from './backup.ts'
 import { cat } from './cat.ts'
 import type { Command } from './command.ts'
+import { conflicts } from './conflicts.ts'
 import { docker } from './docker.ts'
 import { extract } from './extract.ts'
 import { fsck } from './fsck.ts'
 import { gc } from './gc.ts'
+import { history } from './history.ts'
 import { info } from './info.ts'
 import { forgetLogin, listLogins } from './login.ts'
 import { ln } from './ln.ts'
 import { ls } from './ls.ts'
 import { merge } from './merge.ts'
 import { mv } from './mv.ts'
+import { peers } from './peers.ts'
 import { promote } from './promote.ts'
 import { put } from './put.ts'
+import { resolve } from './resolve.ts'
 import { restore } from './restore.ts'
 import { rm } from './rm.ts'
+import { status } from './status.ts'
 import { crosstag, tag, untag } from './tag.ts'
 import { createToken, listTokens, revokeToken } from './token.ts'
 import { version } from './version.ts'
@@ -46,6 +51,11 @@ export const COMMANDS: readonly Command[] = [
   untag,
   crosstag,
   promote,
+  history,
+  conflicts,
+  resolve,
+  status,
+  peers,
   createToken,
   listTokens,
   revokeToken,
