@@ -19,10 +19,10 @@ import { metricsOf, statusOf } from './node-status.ts'
 import { NodeJobs } from './operator.ts'
 import { openIdentity, type Identity } from './repo/identity.ts'
 import { Judging } from './repo/judging.ts'
-import { openOwnRealm } from './repo/own-realm.ts'
+import { openOwnRealm, tokenRealm } from './repo/own-realm.ts'
 import type { Realm } from './repo/realm.ts'
 import { openRepositories, type SignedRepositories } from './repo/repositories.ts'
-import { Tokens } from './repo/tokens.ts'
+import { Tokens, type TokensDeps } from './repo/tokens.ts'
 import { createRespServer } from './resp/server.ts'
 import { openDatabase, type Database } from './store/database.ts'
 import { RowLeases } from './store/leases.ts'
@@ -160,7 +160,8 @@ async function openKept(
   const controlSocket = await openControl(http, folder, isPublic)
   const identity = await openIdentity(rows, { directory: folder.keys, clock })
   const { realm, admin: realmAdmin } = await openOwnRealm(rows, identity, { directory: folder.keys, clock })
-  const tokens = openTokens(config, identity, database, clock)
+  const tokens = openTokens(config, identity, { rows, clock, realm: tokenRealm(realm, realmAdmin) })
+  if (realm.isShared) await tokens.shareRevocations()
   const admin = await tokens.ensureAdminToken(folder.tokenFile)
   const repositories = await openRepositories({ rows, identity, clock, authority: () => realm.governance })
   const onError = (error: unknown) => log.error('judging operations anew', {}, error)
@@ -291,16 +292,14 @@ async function openControl(http: HttpServer, folder: DataFolder, isPublic: boole
   return path
 }
 
-function openTokens(config: Config, identity: Identity, { rows }: Database, clock: () => number): Tokens {
+function openTokens(config: Config, { tokenSeed }: Identity, deps: TokensDeps): Tokens {
   const { threebotSeed, tokenTtlMs } = config
-  return new Tokens(
-    { rows, clock },
-    {
-      seed: threebotSeed ?? identity.tokenSeed,
-      isOwnSeed: threebotSeed === undefined,
-      ttlS: Math.floor(tokenTtlMs / SECOND_MS),
-    },
-  )
+  return new Tokens(deps, {
+    seed: threebotSeed ?? tokenSeed,
+    isOwnSeed: threebotSeed === undefined,
+    ownSeed: tokenSeed,
+    ttlS: Math.floor(tokenTtlMs / SECOND_MS),
+  })
 }
 
 function siteOptions(

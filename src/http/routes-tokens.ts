@@ -3,7 +3,7 @@ import { parseRepositoryName } from '../repo/names.ts'
 import { compactJson } from './answer.ts'
 import { readJsonObject } from './body.ts'
 import type { Call, Route } from './call.ts'
-import type { TokenInfo } from '../repo/tokens.ts'
+import type { TokenInfo } from '../repo/token-rows.ts'
 import type { Site } from './site.ts'
 
 /** Tokens made, listed and revoked. A token itself is shown once, to whoever made it. */

@@ -4,6 +4,7 @@ import type { Identity, IdentityOptions } from './identity.ts'
 import { RealmAdmin } from './realm-admin.ts'
 import { openRealmKeys } from './realm-keys.ts'
 import { openRealm } from './realm.ts'
+import type { TokenRealm } from './token-keys.ts'
 import type { Realm } from './realm.ts'
 
 export interface OwnRealm {
@@ -23,4 +24,18 @@ export async function openOwnRealm(
   const admin = new RealmAdmin({ realm, node, tokenKey, keys, clock })
   await admin.admitSelf()
   return { realm, admin }
+}
+
+/** What the tokens of this node need of its realm. */
+export function tokenRealm(realm: Realm, admin: RealmAdmin): TokenRealm {
+  return {
+    get isShared() {
+      return realm.isShared
+    },
+    get governance() {
+      return realm.governance
+    },
+    subscribe: (listener) => realm.subscribe(listener),
+    revoke: (what) => admin.revoke(what),
+  }
 }

@@ -152,12 +152,16 @@ export class RealmAdmin {
     })
   }
 
-  /** Voids a token by its id, or all of a user that were made up to now, on every member. */
-  async revoke(what: { readonly token: Uint8Array } | { readonly user: string }): Promise<void> {
-    await this.#act((state) => {
-      const untilS = this.#nowS()
-      return [this.#record(state, { type: 'token.revoke', untilS, ...what }, this.#node).bytes]
-    })
+  /** Voids tokens by id, or all of a user that were made up to now, on every member. */
+  async revoke(
+    what: ReadonlyArray<{ readonly token: Uint8Array } | { readonly user: string }>,
+  ): Promise<void> {
+    await this.#act((state) =>
+      what.map(
+        (one) =>
+          this.#record(state, { type: 'token.revoke', untilS: this.#nowS(), ...one }, this.#node).bytes,
+      ),
+    )
   }
 
   /** A node by its name, or by the beginning of its key in hex. */

@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto'
-import { UnauthorizedError } from '../errors.ts'
+import { UnauthorizedError, UnavailableError } from '../errors.ts'
 import { signingKey } from '../format/ed25519.ts'
-import type { SigningKey } from '../format/ed25519.ts'
-import type { Row, RowStore } from '../store/row-store.ts'
-import { concat, fromHex, fromUtf8, toHex, toUtf8 } from '../util/bytes.ts'
+import type { RowStore } from '../store/row-store.ts'
+import { fromUtf8, toUtf8 } from '../util/bytes.ts'
 import { Mutex } from '../util/mutex.ts'
 import { DAY_MS, SECOND_MS } from '../util/units.ts'
 import { MAX_AHEAD_MS } from './hybrid-clock.ts'
@@ -12,20 +10,12 @@ import { ADMINISTRATOR, parseRepositoryName } from './names.ts'
 import { readPrivateFile, replacePrivateFile } from './private-file.ts'
 import { RowReader, RowWriter } from './row-codec.ts'
 import { SPACES } from './rows.ts'
-import { decodeToken, encodeToken, tokenId } from './token-format.ts'
+import { encodeToken, tokenId } from './token-format.ts'
 import type { TokenClaims } from './token-format.ts'
-
-/** What is known of a token that was made here; never the token. */
-export interface TokenInfo {
-  /** First 16 hex digits of the token's SHA-256. */
-  readonly id: string
-  readonly user: string
-  /** Unix seconds. */
-  readonly createdS: number
-  /** Unix seconds; `undefined` = never. */
-  readonly expiresS: number | undefined
-  readonly revoked: boolean
-}
+import { TokenKeys } from './token-keys.ts'
+import { encodeInfo, ID_ROWS, idBytes, idKey, readInfo, USER_ROWS, userKey } from './token-rows.ts'
+import type { TokenInfo } from './token-rows.ts'
+import type { TokenRealm } from './token-keys.ts'
 
 export interface IssuedToken extends TokenInfo {
   readonly token: string
@@ -41,6 +31,8 @@ export interface VerifiedToken {
 export interface TokensDeps {
   readonly rows: RowStore
   readonly clock: Clock
+  /** Without it this node's own tokens are good, and no others. */
+  readonly realm?: TokenRealm
 }
 
 export interface TokensOptions {
@@ -48,32 +40,37 @@ export interface TokensOptions {
   readonly seed: Uint8Array
   /** The node made the seed itself; else the operator gave one, and others may sign with it too. */
   readonly isOwnSeed: boolean
+  /** The node's own, where the operator gave the other one. */
+  readonly ownSeed?: Uint8Array
   /** Life of a token that does not say, seconds, 0 = for ever. Default: 30 days with an own seed, else for ever. */
   readonly ttlS?: number
 }
 
 const DEFAULT_TTL_S = (30 * DAY_MS) / SECOND_MS
 
-// Rows of the space `token`: 'i' id → IdRow; 'u' sha256 of user → unix seconds, up to which unlisted tokens are void.
-const ID_ROWS = fromUtf8('i')
-const USER_ROWS = fromUtf8('u')
+const DATED_AHEAD_S = MAX_AHEAD_MS / SECOND_MS
 
 /**
- * Makes, checks and revokes tokens (hub-api.md 3.2, hub-departures 9). `Administrator` is nobody's user name: a token
- * for it counts only when this node has made it.
+ * Makes, checks and revokes tokens (hub-api.md 3.2, hub-departures 9). In a realm a token that one member made is good on
+ * all of them, and what one revokes is void on all. `Administrator` is nobody's user name: a token for it counts only
+ * when a node made it, this one or a member; with a seed that the operator gave, strangers may sign for users alone.
  */
 export class Tokens {
   readonly #rows: RowStore
   readonly #clock: Clock
-  readonly #key: SigningKey
+  readonly #keys: TokenKeys
+  readonly #realm: TokenRealm | undefined
   readonly #isOwnSeed: boolean
   readonly #ttlS: number
   readonly #turn = new Mutex()
 
-  constructor({ rows, clock }: TokensDeps, { seed, isOwnSeed, ttlS }: TokensOptions) {
+  constructor({ rows, clock, realm }: TokensDeps, { seed, isOwnSeed, ownSeed, ttlS }: TokensOptions) {
     this.#rows = rows
     this.#clock = clock
-    this.#key = signingKey(seed)
+    const given = signingKey(seed)
+    const own = ownSeed === undefined ? given : signingKey(ownSeed)
+    this.#keys = new TokenKeys({ own, operator: isOwnSeed ? undefined : given }, realm)
+    this.#realm = realm
     this.#isOwnSeed = isOwnSeed
     this.#ttlS = ttlS ?? (isOwnSeed ? DEFAULT_TTL_S : 0)
   }
@@ -88,12 +85,14 @@ export class Tokens {
 
   /** As `verify`, with the token's times. */
   read(token: string): VerifiedToken {
-    const claims = decodeToken(token, this.#key.publicKey)
+    const claims = this.#keys.read(token)
     if (claims === undefined) throw new UnauthorizedError('invalid signature')
-    const listed = this.#find(tokenId(token))
-    if (claims.user === ADMINISTRATOR && listed === undefined)
+    const id = tokenId(token)
+    const listed = this.#find(id)
+    if (claims.user === ADMINISTRATOR && claims.by !== 'member' && listed === undefined)
       throw new UnauthorizedError('invalid signature')
-    if (listed?.revoked ?? this.#isVoid(claims)) throw new UnauthorizedError('token revoked')
+    if ((listed?.revoked ?? this.#isVoid(claims)) || this.#isRevoked(id, claims))
+      throw new UnauthorizedError('token revoked')
     const expiresS = this.#expiry(claims)
     if (this.#isEarly(claims) || (expiresS !== undefined && expiresS <= this.#nowS()))
       throw new UnauthorizedError('token expired')
@@ -109,20 +108,32 @@ export class Tokens {
     return this.#turn.run(() => this.#issue(user, ttlS))
   }
 
-  /** A second token of the same second would be the same token; it is dated back until it is not. */
   async #issue(user: string, ttlS: number | undefined): Promise<IssuedToken> {
-    for (let issuedS = this.#nowS(); ; issuedS--) {
+    for (const issuedS of this.#times(user)) {
       const claims = this.#claims(user, issuedS, ttlS)
-      const token = encodeToken(claims, this.#key)
+      const token = encodeToken(claims, this.#keys.issuer)
       if (this.#find(tokenId(token)) === undefined)
         return { ...(await this.#list(token, claims, false)), token }
     }
+    throw new UnavailableError('tokens of this user are void up to a time ahead of this clock')
+  }
+
+  /**
+   * A second token of the same second would be the same token: it is dated back until it is not, or ahead where all of
+   * that time is void.
+   */
+  *#times(user: string): Generator<number> {
+    const nowS = this.#nowS()
+    const isFree = (issuedS: number) => !this.#isRevoked('', { user, issuedS })
+    for (let issuedS = nowS; issuedS > 0 && isFree(issuedS); issuedS--) yield issuedS
+    for (let issuedS = nowS + 1; issuedS < nowS + DATED_AHEAD_S; issuedS++) if (isFree(issuedS)) yield issuedS
   }
 
   #claims(user: string, issuedS: number, ttlS: number | undefined): TokenClaims {
     const lifeS = ttlS ?? this.#ttlS
     // The short form, which an original hub with the same seed takes too, where it means the same.
-    const isShort = lifeS === 0 && this.#ttlS === 0 && !this.#isOwnSeed && user !== ADMINISTRATOR
+    const isForOriginals = !this.#isOwnSeed && this.#realm?.isShared !== true
+    const isShort = lifeS === 0 && this.#ttlS === 0 && isForOriginals && user !== ADMINISTRATOR
     const expiresS = isShort ? undefined : lifeS === 0 ? 0 : issuedS + lifeS
     return { user, issuedS, expiresS }
   }
@@ -137,15 +148,32 @@ export class Tokens {
   }
 
   /**
-   * Voids a token, by its id or itself, or all tokens of a user; answers those. Tokens that somebody else signed with
-   * the operator's seed have no row: a user's are voided together, and then stand in the answer as one without an id.
+   * Voids a token, by its id or itself, or all tokens of a user; answers those. Tokens that somebody else signed have no
+   * row: a user's are voided together, and then stand in the answer as one without an id.
    */
   async revoke(idOrUserOrToken: string): Promise<TokenInfo[]> {
-    const claims = decodeToken(idOrUserOrToken, this.#key.publicKey)
-    if (claims !== undefined) return [await this.#list(idOrUserOrToken, claims, true)]
-    const byId = /^[0-9a-f]{16}$/.test(idOrUserOrToken) ? this.#find(idOrUserOrToken) : undefined
+    const claims = this.#keys.read(idOrUserOrToken)
+    if (claims !== undefined) {
+      await this.#voidEverywhere([{ token: idBytes(tokenId(idOrUserOrToken)) }])
+      return [await this.#list(idOrUserOrToken, claims, true)]
+    }
+    if (!/^[0-9a-f]{16}$/.test(idOrUserOrToken)) return this.#revokeUser(idOrUserOrToken)
+    const byId = this.#find(idOrUserOrToken)
+    if (byId === undefined && this.#realm?.isShared !== true) return this.#revokeUser(idOrUserOrToken)
+    await this.#voidEverywhere([{ token: idBytes(idOrUserOrToken) }])
     if (byId !== undefined) return this.#void([byId])
-    return this.#revokeUser(idOrUserOrToken)
+    return [{ id: idOrUserOrToken, user: '', createdS: 0, expiresS: undefined, revoked: true }]
+  }
+
+  /** Tells a realm that this node has come into, or has made its own, what it had revoked before. */
+  async shareRevocations(): Promise<void> {
+    const nowS = this.#nowS()
+    const isDue = ({ id, user, createdS, expiresS, revoked }: TokenInfo) =>
+      revoked &&
+      (expiresS === undefined || expiresS > nowS) &&
+      !this.#isRevoked(id, { user, issuedS: createdS })
+    const due = (await this.list()).filter(isDue)
+    if (due.length > 0) await this.#voidEverywhere(due.map(({ id }) => ({ token: idBytes(id) })))
   }
 
   /**
@@ -164,16 +192,20 @@ export class Tokens {
     const bytes = await readPrivateFile(path)
     if (bytes === undefined) return undefined
     const token = toUtf8(bytes).trim()
-    const claims = decodeToken(token, this.#key.publicKey)
-    if (claims?.user !== ADMINISTRATOR) return undefined
+    const claims = this.#keys.read(token)
+    if (claims?.user !== ADMINISTRATOR || claims.by === 'member') return undefined
+    // Members would not know it by the operator's seed.
+    if (claims.by === 'operator' && this.#realm?.isShared === true) return undefined
     // An index that was lost forgets the token; the file, which only this user can write, does not.
     const listed = this.#find(tokenId(token)) ?? (await this.#list(token, claims, false))
-    return listed.revoked || this.#isEarly(claims) ? undefined : token
+    const isVoid = listed.revoked || this.#isRevoked(tokenId(token), claims)
+    return isVoid || this.#isEarly(claims) ? undefined : token
   }
 
   async #revokeUser(user: string): Promise<TokenInfo[]> {
     const listed = (await this.list()).filter((token) => token.user === user && !token.revoked)
-    if (this.#isOwnSeed) return this.#void(listed)
+    if (this.#isOwnSeed && this.#realm?.isShared !== true) return this.#void(listed)
+    await this.#voidEverywhere([{ user }])
     const nowS = this.#nowS()
     const upTo = new RowWriter(1).integer(nowS, 6).end()
     await this.#rows.write([{ type: 'put', space: SPACES.tokens, key: userKey(user), value: upTo }])
@@ -216,6 +248,16 @@ export class Tokens {
     return row !== undefined && issuedS <= new RowReader(row, 'token user', 1).integer(6)
   }
 
+  /** Did a member void it? */
+  #isRevoked(id: string, { user, issuedS }: Pick<TokenClaims, 'user' | 'issuedS'>): boolean {
+    return this.#realm?.governance.isRevoked(idBytes(id), user, issuedS) ?? false
+  }
+
+  /** Nothing to tell for a node alone: its rows are enough. */
+  async #voidEverywhere(what: Parameters<TokenRealm['revoke']>[0]): Promise<void> {
+    if (this.#realm?.isShared === true) await this.#realm.revoke(what)
+  }
+
   #expiry({ issuedS, expiresS }: TokenClaims): number | undefined {
     if (expiresS !== undefined) return expiresS === 0 ? undefined : expiresS
     return this.#ttlS === 0 ? undefined : issuedS + this.#ttlS
@@ -228,37 +270,5 @@ export class Tokens {
 
   #nowS(): number {
     return Math.floor(this.#clock() / SECOND_MS)
-  }
-}
-
-function idKey(id: string): Uint8Array {
-  return concat([ID_ROWS, fromHex(id) ?? new Uint8Array(0)])
-}
-
-/** By digest: a user's name may be longer than a key. */
-function userKey(user: string): Uint8Array {
-  return concat([USER_ROWS, createHash('sha256').update(user).digest()])
-}
-
-function encodeInfo({ createdS, expiresS, revoked, user }: TokenInfo): Uint8Array {
-  return new RowWriter(1)
-    .integer(createdS, 6)
-    .integer(expiresS ?? 0, 6)
-    .integer(Number(revoked), 1)
-    .text(user)
-    .end()
-}
-
-function readInfo([key, value]: Row): TokenInfo {
-  const reader = new RowReader(value, 'token', 1)
-  const createdS = reader.integer(6)
-  const expiresS = reader.integer(6)
-  const revoked = reader.integer(1) === 1
-  return {
-    id: toHex(key.subarray(ID_ROWS.length)),
-    user: reader.text(),
-    createdS,
-    expiresS: expiresS === 0 ? undefined : expiresS,
-    revoked,
   }
 }

@@ -81,8 +81,8 @@ describe('a node in its realm', () => {
 
   it('voids tokens for everybody, and what a node revoked stays void when it is cut or leaves', async () => {
     const [founder, member, other] = (await farm(3)) as [RealmNode, RealmNode, RealmNode]
-    await member.admin.revoke({ token: filled(8, 1) })
-    await other.admin.revoke({ user: 'alice' })
+    await member.admin.revoke([{ token: filled(8, 1) }])
+    await other.admin.revoke([{ user: 'alice' }])
     await other.admin.leave()
     await exchange([founder, member, other])
     await founder.admin.cut(member.key.publicKey, [])
@@ -90,7 +90,7 @@ describe('a node in its realm', () => {
     assert.ok(governance.isRevoked(filled(8, 1), 'bob', 1))
     assert.ok(governance.isRevoked(filled(8, 2), 'alice', 1))
     assert.ok(!governance.isRevoked(filled(8, 2), 'bob', 1))
-    await member.admin.revoke({ user: 'bob' })
+    await member.admin.revoke([{ user: 'bob' }])
     await exchange([founder, member])
     assert.ok(!founder.realm.governance.isRevoked(filled(8, 2), 'bob', 1))
   })

@@ -22,7 +22,7 @@ async function rich(): Promise<RealmNode[]> {
   await founder.admin.cut(third.key.publicKey, [{ log: filled(32, 50), sequence: 3, hash: filled(32, 3) }])
   await founder.admin.cut(fourth.key.publicKey, [])
   await founder.admin.uncut(fourth.key.publicKey)
-  await fourth.admin.revoke({ user: 'alice' })
+  await fourth.admin.revoke([{ user: 'alice' }])
   await fourth.admin.leave()
   await exchange(nodes)
   const late = await realmNode(firstRoot(), keyOf(30))
