@@ -42,6 +42,14 @@ export interface FlistStore {
   delete(id: FlistId): Promise<void>
 }
 
+/** What peers ask of flists, piece by piece. */
+export interface ServedFlists {
+  /** A descriptor or a page of a chunk list that is kept here, by SHA-256. */
+  object(id: Uint8Array): Uint8Array | undefined
+  /** The chunk id under which a part of a flist is kept, by SHA-256. */
+  partId(sha256: Uint8Array): Uint8Array | undefined
+}
+
 /**
  * What an upload in progress holds: the collector passes over every chunk and flist in an open lease.
  * It lives in memory, because an upload that a crash cut off was never acknowledged.

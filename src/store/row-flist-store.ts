@@ -19,7 +19,7 @@ import { MIB, type AbortOptions } from '../util/units.ts'
 import { listChunks } from './chunk-list.ts'
 import type { ChunkStore } from './chunk-store.ts'
 import { digestFlist, type FlistDigests, type Page } from './flist-digests.ts'
-import type { FlistId, FlistStore, Lease, NewFlist } from './flist-store.ts'
+import type { FlistId, FlistStore, Lease, NewFlist, ServedFlists } from './flist-store.ts'
 import { decodeNumber } from './number-row.ts'
 import { referenceDeletions, referenceRows } from './references.ts'
 import type { RowChange, RowStore } from './row-store.ts'
@@ -39,7 +39,7 @@ const PARTS_AT_ONCE = 4
 
 const NEXT_NUMBER = fromUtf8('next-flist')
 
-export class RowFlistStore implements FlistStore {
+export class RowFlistStore implements FlistStore, ServedFlists {
   readonly #rows: RowStore
   readonly #chunks: ChunkStore
   readonly #turn = new Mutex()
@@ -112,6 +112,14 @@ export class RowFlistStore implements FlistStore {
       for await (const [id, row] of this.#rows.rows(SPACES.flists)) numbers.push([id, readFlistNumber(row)])
       return { numbers, last: this.#nextNumber() - 1 }
     })
+  }
+
+  object(id: Uint8Array): Uint8Array | undefined {
+    return this.#rows.get(SPACES.objects, id)
+  }
+
+  partId(sha256: Uint8Array): Uint8Array | undefined {
+    return this.#rows.get(SPACES.parts, sha256)
   }
 
   /** Chunk ids under which the parts of a flist are kept, in order; `undefined` for a part that is lost. */

@@ -86,6 +86,15 @@ export class ChunkFetcher {
     this.#waiting.clear()
   }
 
+  /** Who is a member may have changed. */
+  review(): void {
+    const { host, isMember } = this.#deps
+    for (const id of [...this.#following.keys()]) {
+      if (!isMember(Buffer.from(id, 'hex'))) void this.#leave(id)
+    }
+    for (const { key } of host.peers()) this.#meet(key)
+  }
+
   /** How many are still to come. */
   get wanted(): number {
     return this.#plan.wanted

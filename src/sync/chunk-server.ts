@@ -1,13 +1,90 @@
-import { encodeChunkMessage, decodeChunkMessage, packBits } from '../format/chunk-message.ts'
+import { CorruptError, MalformedError } from '../errors.ts'
+import { decodeChunkMessage, encodeChunkMessage, packBits } from '../format/chunk-message.ts'
 import type { ChunkNaming } from '../format/chunk-message.ts'
-import { MalformedError } from '../errors.ts'
-import type { Channel } from '../net/peer-host.ts'
+import type { Channel, PeerHost } from '../net/peer-host.ts'
+import type { ChunkStore } from '../store/chunk-store.ts'
+import type { ServedFlists } from '../store/flist-store.ts'
+import { toHex } from '../util/bytes.ts'
+import type { Logger } from '../util/logger.ts'
+import { CHUNK_PROTOCOL, CHUNK_PROTOCOL_OPTIONS } from './chunk-fetcher.ts'
 
 /** What this node itself holds: it cannot reach peers, so that no question goes round in circles. */
 export interface HeldChunks {
   has(naming: ChunkNaming, id: Uint8Array): boolean
   /** The stored bytes; `undefined` also for what is damaged here. */
   read(naming: ChunkNaming, id: Uint8Array): Uint8Array | undefined
+}
+
+export function heldChunks(
+  chunks: Pick<ChunkStore, 'info' | 'read'>,
+  flists: Pick<ServedFlists, 'partId'>,
+): HeldChunks {
+  const stored = (naming: ChunkNaming, id: Uint8Array) => (naming === 'chunk' ? id : flists.partId(id))
+  return {
+    has: (naming, id) => {
+      const chunk = stored(naming, id)
+      const info = chunk && chunks.info(chunk)
+      return info !== undefined && info.isDamaged !== true
+    },
+    read: (naming, id) => {
+      const chunk = stored(naming, id)
+      try {
+        return chunk && chunks.read(chunk)
+      } catch (error) {
+        if (error instanceof CorruptError) return undefined
+        throw error
+      }
+    },
+  }
+}
+
+export interface ChunkServerDeps {
+  readonly host: PeerHost
+  readonly held: HeldChunks
+  readonly log: Logger
+  readonly isMember: (peer: Uint8Array) => boolean
+}
+
+/** Answers what members ask of this node's chunks. */
+export class ChunkServer {
+  readonly #deps: ChunkServerDeps
+  readonly #served = new Map<Channel, Promise<void>>()
+  #isStopped = false
+
+  constructor(deps: ChunkServerDeps) {
+    this.#deps = deps
+  }
+
+  start(): void {
+    this.#deps.host.handle(CHUNK_PROTOCOL, CHUNK_PROTOCOL_OPTIONS, (channel) => this.#take(channel))
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    for (const channel of this.#served.keys()) channel.abort(new Error('the node stops'))
+    await Promise.all(this.#served.values())
+  }
+
+  #take(channel: Channel): void {
+    if (this.#isStopped || !this.#deps.isMember(channel.peer)) {
+      channel.abort(new Error('not a member of this realm'))
+      return
+    }
+    this.#served.set(
+      channel,
+      this.#serve(channel).finally(() => this.#served.delete(channel)),
+    )
+  }
+
+  async #serve(channel: Channel): Promise<void> {
+    const { held, log } = this.#deps
+    try {
+      await serveChunks(channel, held)
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error)
+      log.debug(`a chunk channel ended: ${why}`, { peer: toHex(channel.peer) })
+    }
+  }
 }
 
 /**

@@ -111,6 +111,16 @@ export class Replicator {
     this.#neighbours.get(toHex(peer))?.bell.ring()
   }
 
+  /** Who is a member may have changed: takes leave of who is none, meets who has become one, and tells the others. */
+  review(): void {
+    const { host, isMember } = this.#deps
+    for (const id of [...this.#neighbours.keys()]) {
+      if (!isMember(Buffer.from(id, 'hex'))) void this.#end(id)
+    }
+    for (const { key } of host.peers()) this.#meet(key)
+    this.#change.ring()
+  }
+
   /** Pulls from every peer soon, without waiting for a hint. */
   hurry(): void {
     for (const { bell } of this.#neighbours.values()) bell.ring()

@@ -12,7 +12,12 @@ export interface LinkQuality {
   readonly maxMs: number
   /** Chance that a message breaks the connection, as a lost link does. */
   readonly loss: number
+  /** What a host can send, to all peers together; without it, all at once. */
+  readonly bytesPerMs?: number
 }
+
+/** A sender waits while more than this is before it. */
+const FULL_MS = 50
 
 /** Hosts in one process, with links that delay, break, and can be cut in one direction or both. */
 export class SimulatedNetwork {
@@ -69,6 +74,7 @@ export class SimulatedHost implements PeerHost {
   readonly #connected = new Map<string, PeerInfo>()
   readonly #channels = new Set<SimulatedChannel>()
   readonly #learnt = new Map<string, readonly string[]>()
+  #busyUntilMs = 0
 
   constructor(network: SimulatedNetwork, key: Uint8Array) {
     this.network = network
@@ -180,6 +186,14 @@ export class SimulatedHost implements PeerHost {
     for (const { disconnected } of this.#listeners) disconnected?.(peer)
   }
 
+  /** Until a message of so many bytes has left, behind all that this host sends. */
+  uplinkMs(bytes: number): number {
+    const { simulation, quality } = this.network
+    const nowMs = simulation.now()
+    this.#busyUntilMs = Math.max(this.#busyUntilMs, nowMs) + bytes / (quality.bytesPerMs ?? Infinity)
+    return this.#busyUntilMs - nowMs
+  }
+
   forget(channel: SimulatedChannel): void {
     this.#channels.delete(channel)
   }
@@ -216,7 +230,9 @@ class SimulatedChannel implements Channel {
       throw new UnavailableError('the connection broke')
     }
     const bytes = Uint8Array.from(message instanceof Uint8Array ? message : concat(message))
-    this.#deliver(() => this.#other?.take(bytes))
+    const uplinkMs = this.#host.uplinkMs(bytes.length)
+    this.#deliver(() => this.#other?.take(bytes), uplinkMs)
+    if (uplinkMs > FULL_MS) await network.simulation.sleep(uplinkMs - FULL_MS)
   }
 
   async *messages(): AsyncGenerator<Uint8Array> {
@@ -252,9 +268,9 @@ class SimulatedChannel implements Channel {
   }
 
   /** After all that was sent before it. */
-  #deliver(happen: () => void): void {
+  #deliver(happen: () => void, uplinkMs = 0): void {
     const { simulation, quality } = this.#host.network
-    const delayMs = quality.minMs + simulation.random() * (quality.maxMs - quality.minMs)
+    const delayMs = uplinkMs + quality.minMs + simulation.random() * (quality.maxMs - quality.minMs)
     this.#lastMs = Math.max(this.#lastMs, simulation.now() + delayMs)
     simulation.after(this.#lastMs - simulation.now(), happen)
   }

@@ -8,8 +8,9 @@ import { OperationReader } from '../../src/repo/operation-reader.ts'
 import { openRepositories } from '../../src/repo/repositories.ts'
 import type { SignedRepositories } from '../../src/repo/repositories.ts'
 import { MemoryRowStore } from '../../src/store/memory-row-store.ts'
-import { Replicator } from '../../src/sync/replicator.ts'
-import { ownHello, stateDigest, syncAnswers } from '../../src/sync/sync-answers.ts'
+import { createReplicator } from '../../src/sync/create-replicator.ts'
+import type { ReplicatedRealm } from '../../src/sync/create-replicator.ts'
+import type { Replicator } from '../../src/sync/replicator.ts'
 import type { GovernanceRecords } from '../../src/sync/sync-answers.ts'
 import { compareBytes, equalBytes, toHex } from '../../src/util/bytes.ts'
 import { SILENT } from '../../src/util/logger.ts'
@@ -143,52 +144,46 @@ export class SimulatedNode {
       ...(holds && { holds }),
     })
     this.repositories = repositories
-    const operations = new OperationReader(rows)
-    const state = stateDigest(operations, () => repositories.totalRevision)
     const host = this.#network.host(this.key.publicKey)
     this.#host = host
-    const governance = this.#governance
-    const own = {
-      realm: REALM,
-      database: Uint8Array.from({ length: 16 }, () => 256 * simulation.random()),
-      operations,
-      governance,
-      state,
-      object: (id: Uint8Array) => rows.get('obj', id),
-      now: clock,
-    }
-    this.replicator = new Replicator({
+    const shared = {
       host,
-      answers: syncAnswers(own),
-      hello: () => ownHello(own),
+      realm: this.#realm(),
+      rows,
+      repositories,
       scheduler: simulation,
       log: SILENT,
-      isMember: (peer) => this.#members.some((member) => equalBytes(member, peer)),
-      onChange: (listener) => repositories.subscribe(listener),
-      onPulled: () => this.site?.ring(),
-      replica: {
-        realm: REALM,
-        operations,
-        state,
-        authority: () => this.authority,
-        repositories,
-        governance: {
-          digest: () => governance.digest(),
-          hashes: () => governance.hashes(),
-          get: (hash) => governance.get(hash),
-          receive: async (records) => {
-            governance.add(records)
-            await repositories.recount(this.#members)
-          },
-        },
-      },
-    })
+      clock,
+    }
+    if (this.site === undefined) this.replicator = createReplicator(shared)
     await host.start()
     this.isRunning = true
-    this.replicator.start()
-    this.site?.start({ host, replicator: this.replicator, repositories, simulation, isMember: () => true })
+    this.replicator?.start()
+    this.site?.start(shared)
     void repositories.recount(this.#members).catch(() => {})
     void this.#dial(host)
+  }
+
+  #realm(): ReplicatedRealm {
+    const governance = this.#governance
+    const isMember = (peer: Uint8Array) => this.#members.some((member) => equalBytes(member, peer))
+    return {
+      id: REALM,
+      governance: {
+        isAdmitted: (node) => this.authority.isAdmitted(node),
+        limitsOf: (node, log) => this.authority.limitsOf(node, log),
+        isMember,
+        members: this.#members.map((node) => ({ node, name: '', addresses: [], isCut: false })),
+      },
+      digest: () => governance.digest(),
+      hashes: () => governance.hashes(),
+      get: (hash) => governance.get(hash),
+      receive: async (records) => {
+        governance.add(records)
+        return this.#members
+      },
+      subscribe: () => () => {},
+    }
   }
 
   /** Tries every member that is not connected, every second or so. */
