@@ -20,8 +20,8 @@ export interface ReplicatedRealm extends GovernanceRecords {
     isMember(node: Uint8Array): boolean
     readonly members: ReadonlyArray<Pick<Member, 'node' | 'name' | 'addresses' | 'isCut'>>
   }
-  /** Checks records and keeps them. Answers whose operations are to be judged anew. */
-  receive(records: readonly Uint8Array[]): Promise<readonly Uint8Array[]>
+  /** Checks records and keeps them; sees to it that what they change is judged anew. */
+  receive(records: readonly Uint8Array[]): Promise<unknown>
   /** Tells of each change, whoever made it. Answers how to end that. */
   subscribe(listener: () => void): () => void
 }
@@ -57,9 +57,7 @@ export function createReplicator({
     digest: () => realm.digest(),
     hashes: () => realm.hashes(),
     get: (hash: Uint8Array) => realm.get(hash),
-    receive: async (records: readonly Uint8Array[]) => {
-      await repositories.recount(await realm.receive(records))
-    },
+    receive: async (records: readonly Uint8Array[]) => void (await realm.receive(records)),
   }
   const own = {
     realm: realm.id,

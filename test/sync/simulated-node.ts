@@ -180,7 +180,7 @@ export class SimulatedNode {
       get: (hash) => governance.get(hash),
       receive: async (records) => {
         governance.add(records)
-        return this.#members
+        await this.repositories.recount(this.#members)
       },
       subscribe: () => () => {},
     }
