@@ -29,4 +29,5 @@ if (isStale(WASM, WASM_INPUTS)) {
   ])
 }
 cpSync('src/web/static', 'dist/src/web/static', { recursive: true })
+cpSync('bootstrap/peers.json', 'dist/bootstrap/peers.json')
 run('node_modules/typescript/bin/tsc', ['-p', '.'])

@@ -32,6 +32,7 @@ step(
   BUILT,
   digestOf([
     ...sources('src'),
+    ...sources('bootstrap'),
     ...sources('test'),
     ...sources('scripts'),
     'tsconfig.json',
@@ -65,7 +66,7 @@ function run(command, args) {
 function sources(folder) {
   return readdirSync(folder, { recursive: true })
     .map((name) => join(folder, name.toString()))
-    .filter((name) => /\.(ts|mjs)$/.test(name) && statSync(name).isFile())
+    .filter((name) => /\.(ts|mjs|json)$/.test(name) && statSync(name).isFile())
     .sort()
 }
 

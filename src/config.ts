@@ -169,7 +169,7 @@ function toFarmSettings(values: Values): FarmSettings {
     listen: values.list('p2p'),
     announce: values.list('p2p-announce'),
     peers: values.list('peers'),
-    bootstrap: values.list('bootstrap'),
+    bootstrap: values.isGiven('bootstrap') ? values.list('bootstrap') : defaultBootstrap(),
     mdns: values.flag('mdns'),
     // A list of patterns holds commas itself.
     subscription:
@@ -182,6 +182,11 @@ function toFarmSettings(values: Values): FarmSettings {
     rateUp: values.size('rate-up'),
     rateDown: values.size('rate-down'),
   }
+}
+
+/** The list that comes with the program; `npm run build` puts it there. */
+function defaultBootstrap(): readonly string[] {
+  return JSON.parse(readFileSync(new URL('../bootstrap/peers.json', import.meta.url), 'utf8')) as string[]
 }
 
 /** Entries of the setting win over those of the file. */
@@ -236,6 +241,11 @@ class Values {
   text(key: SettingKey): string | undefined {
     const text = this.#texts[key] ?? settingOf(key).default
     return text === '' ? undefined : text
+  }
+
+  /** Also when it was given as empty. */
+  isGiven(key: SettingKey): boolean {
+    return this.#texts[key] !== undefined
   }
 
   parsed<T>(key: SettingKey, parse: (text: string) => T | undefined, shape: string): T | undefined {

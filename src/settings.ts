@@ -30,7 +30,7 @@ export const SETTINGS = [
   { key: 'p2p', kind: 'list', default: '/ip4/0.0.0.0/tcp/9901', help: 'multiaddrs that peers are listened for at, once the node is in a realm; comma list, `tcp/0` = any free port' },
   { key: 'p2p-announce', kind: 'list', help: 'multiaddrs that peers are told to reach this node at, where they are not those it listens at: behind a port forwarding, for instance' },
   { key: 'peers', kind: 'list', help: 'multiaddrs of peers to keep connected, e.g. `/ip4/10.0.0.2/tcp/9901`; those of the realm are known without' },
-  { key: 'bootstrap', kind: 'list', help: 'multiaddrs of rendezvous nodes, each with `/p2p/…`, through which members find each other' },
+  { key: 'bootstrap', kind: 'list', help: 'multiaddrs of rendezvous nodes, each with `/p2p/…`, through which members find each other; default: those of `bootstrap/peers.json`, empty = none' },
   { key: 'mdns', kind: 'flag', default: 'on', help: 'find members on the local network by multicast, once the node is in a realm' },
   { key: 'subscribe', kind: 'text', default: 'mirror', help: 'what is kept here: `mirror` = everything, `repos:alice,tf-*` = those repositories, `cache` = what was asked for, up to the quota' },
   { key: 'quota', kind: 'size', default: '0', help: 'bytes of chunks kept of repositories that are not subscribed, least recently used out first; `0` = no bound' },

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { violations } from './layers.ts'
+import { importsOf, violations } from './layers.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -18,6 +18,20 @@ describe('the layers', () => {
     const found: string[] = []
     for (const file of files) found.push(...violations(file, await readFile(join(ROOT, 'src', file), 'utf8')))
     assert.deepEqual(found, [])
+  })
+
+  it('let the rendezvous program have no part in stores, realms and their keys', async () => {
+    const files = (await readdir(join(ROOT, 'bootstrap'))).filter((name) => name.endsWith('.ts'))
+    assert.ok(files.length > 0)
+    const allowed =
+      /^(?:node:.*|\.\.\/src\/(?:errors|net\/rendezvous-server|repo\/private-file|util\/[\w-]+)\.ts)$/
+    for (const file of files) {
+      const imports = importsOf(await readFile(join(ROOT, 'bootstrap', file), 'utf8'))
+      assert.deepEqual(
+        imports.filter((name) => !allowed.test(name)),
+        [],
+      )
+    }
   })
 
   it('have a home for every library of package.json', async () => {

@@ -67,7 +67,7 @@ export function violations(file: string, source: string): string[] {
   })
 }
 
-function importsOf(source: string): string[] {
+export function importsOf(source: string): string[] {
   return ts.preProcessFile(source, true, true).importedFiles.map(({ fileName }) => fileName)
 }
 

@@ -1,4 +1,4 @@
-import type { ConnectionGater, PeerId } from '@libp2p/interface'
+import type { Connection, ConnectionGater, PeerId } from '@libp2p/interface'
 import { toHex } from '../util/bytes.ts'
 import { keyOfPeer } from './peer-key.ts'
 
@@ -12,8 +12,11 @@ export interface Admission {
   readonly admitsGuest?: (peer: Uint8Array) => boolean
   /** Guests at a time. */
   readonly maxGuests?: number
+  /** Connections of one IP address at a time; no bound by default: a farm may be behind one. */
+  readonly maxOfAddress?: number
 }
 
+type Connected = Pick<Connection, 'remotePeer' | 'remoteAddr'>
 type Deny = NonNullable<ConnectionGater['denyInboundEncryptedConnection']>
 
 const MAX_GUESTS = 8
@@ -23,8 +26,8 @@ const MAX_CONNECTIONS_OF_PEER = 3
 /** Who may connect, decided by keys. Farms are on private networks: addresses say nothing. */
 export class Gate {
   readonly #admission: Admission
-  /** Peers at the other end of each open connection; set once there are connections. */
-  #connected: () => readonly PeerId[] = () => []
+  /** Set once there are connections. */
+  #connections: () => readonly Connected[] = () => []
 
   constructor(admission: Admission) {
     this.#admission = admission
@@ -35,13 +38,16 @@ export class Gate {
     const deny: Deny = (peer) => this.#refuses(peer)
     return {
       denyDialMultiaddr: () => false,
+      // The DHT would call whoever somebody names: a stranger costs no packet.
+      denyDialPeer: (peer) => !this.mayStay(peer),
+      denyInboundConnection: ({ remoteAddr }) => this.#hasShare(remoteAddr),
       denyInboundEncryptedConnection: deny,
       denyOutboundEncryptedConnection: deny,
     }
   }
 
-  watch(connected: () => readonly PeerId[]): void {
-    this.#connected = connected
+  watch(connections: () => readonly Connected[]): void {
+    this.#connections = connections
   }
 
   /** The key of a member; `undefined` for a guest or a stranger. */
@@ -57,14 +63,27 @@ export class Gate {
     return this.#admission.admits(key) || this.#admission.admitsGuest?.(key) === true
   }
 
+  /** Does an address have as many connections as it may? */
+  #hasShare(address: Connected['remoteAddr']): boolean {
+    const { maxOfAddress } = this.#admission
+    if (maxOfAddress === undefined) return false
+    const host = hostOf(address)
+    const ofHost = this.#connections().filter(({ remoteAddr }) => hostOf(remoteAddr) === host)
+    return ofHost.length >= maxOfAddress
+  }
+
   #refuses(peer: PeerId): boolean {
     if (!this.mayStay(peer)) return true
-    const connected = this.#connected()
+    const connected = this.#connections().map(({ remotePeer }) => remotePeer)
     if (connected.filter((other) => other.equals(peer)).length >= MAX_CONNECTIONS_OF_PEER) return true
     if (this.member(peer) !== undefined) return false
     const guests = new Set(connected.filter((other) => this.member(other) === undefined).map(idOf))
     return !guests.has(idOf(peer)) && guests.size >= (this.#admission.maxGuests ?? MAX_GUESTS)
   }
+}
+
+function hostOf(address: Connected['remoteAddr']): string {
+  return String(address).split('/').slice(0, 3).join('/')
 }
 
 function idOf(peer: PeerId): string {

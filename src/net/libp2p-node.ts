@@ -8,15 +8,17 @@ import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { createLibp2p } from 'libp2p'
 import type { Libp2pOptions } from 'libp2p'
-import { MIB, SECOND_MS } from '../util/units.ts'
+import { DAY_MS, MIB, SECOND_MS } from '../util/units.ts'
+import { BoundedDatastore } from './bounded-datastore.ts'
+import type { DatastoreLimits } from './bounded-datastore.ts'
 import { Gate } from './gate.ts'
 import type { Admission } from './gate.ts'
+import { peerIdOf } from './peer-key.ts'
 
 /** A way to find peers or to tell them something, next to the channels. */
 export interface HostPart {
-  /** By name; libp2p starts and stops them. */
-  readonly services?: (gate: Gate) => NonNullable<Libp2pOptions['services']>
-  // What libp2p hands to such a factory has no common type.
+  /** By name; libp2p starts and stops them. What it hands to such a factory, and to the next, has no common type. */
+  readonly services?: (gate: Gate) => Readonly<Record<string, (components: never) => unknown>>
   readonly discovery?: (components: never) => PeerDiscovery
   /** Before the start. */
   attach(libp2p: Libp2p, gate: Gate): void
@@ -34,6 +36,8 @@ export interface Libp2pNodeOptions extends Admission {
   readonly maxConnections?: number
   /** New connections of one address in a second. */
   readonly maxNewPerSecond?: number
+  /** What is remembered of others. */
+  readonly memory?: DatastoreLimits
 }
 
 export interface Libp2pNode {
@@ -50,6 +54,15 @@ const MAX_NEW_PER_SECOND = 5
 const MAX_PENDING = 10
 /** A peer may send so much on a stream before it is read: enough for 300 KiB chunks over 60 ms. */
 const WINDOW_BYTES = 4 * MIB
+
+const MEMORY: DatastoreLimits = {
+  maxPeers: 5000,
+  maxRecords: 100_000,
+  maxRecordsOfKey: 512,
+  maxRecordsOfPeer: 6000,
+}
+/** Longer than provider records live (dht.ts): what is provided by who is nowhere is no answer. */
+const PEER_AGE_MS = 2 * DAY_MS
 
 /** A libp2p of ours, not started: TCP, noise, yamux, a gate, and the parts' services. */
 export async function createLibp2pNode(options: Libp2pNodeOptions): Promise<Libp2pNode> {
@@ -77,9 +90,11 @@ export async function createLibp2pNode(options: Libp2pNodeOptions): Promise<Libp
     },
     connectionGater: gate.gater,
     services: { ping: ping(), identify: identify(), ...services },
+    datastore: new BoundedDatastore(String(peerIdOf(privateKey.publicKey.raw)), options.memory ?? MEMORY),
+    peerStore: { maxAddressAge: PEER_AGE_MS, maxPeerAge: PEER_AGE_MS },
     ...(discovery && { peerDiscovery: discovery }),
   })
-  gate.watch(() => libp2p.getConnections().map(({ remotePeer }) => remotePeer))
+  gate.watch(() => libp2p.getConnections())
   for (const part of parts) part.attach(libp2p, gate)
   return { libp2p, gate, key: privateKey.publicKey.raw }
 }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
-import { connect } from 'node:net'
+import { once } from 'node:events'
+import { connect, createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { describe, it } from 'node:test'
 import type { TestContext } from 'node:test'
 import { InvalidInputError, LimitError, UnavailableError } from '../../src/errors.ts'
@@ -49,6 +51,23 @@ describe('a libp2p host', () => {
     const third = await host(context, 3)
     await assert.rejects(third.connect(wrong), UnavailableError)
     await assert.rejects(third.connect('nonsense'), InvalidInputError)
+  })
+
+  it('calls no stranger: not a packet goes to who is named by somebody and is no member', async (context) => {
+    let calls = 0
+    const somewhere = createServer((socket) => {
+      calls++
+      socket.destroy()
+    }).listen(0, '127.0.0.1')
+    context.after(() => somewhere.close())
+    await once(somewhere, 'listening')
+    const { port } = somewhere.address() as AddressInfo
+    const [stranger, a] = [await host(context, 2), await host(context, 1, () => false)]
+    const id = (stranger.addresses()[0] ?? '').split('/p2p/')[1]
+    await assert.rejects(a.connect(`/ip4/127.0.0.1/tcp/${port}/p2p/${id}`), UnavailableError)
+    assert.equal(calls, 0)
+    await assert.rejects(a.connect(`/ip4/127.0.0.1/tcp/${port}`), UnavailableError)
+    assert.equal(calls, 1)
   })
 
   it('reaches a peer whose address it has learnt', async (context) => {
