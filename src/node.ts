@@ -18,6 +18,7 @@ import { createSignIn } from './node-sign-in.ts'
 import { metricsOf, statusOf } from './node-status.ts'
 import { NodeJobs } from './operator.ts'
 import { openIdentity, type Identity } from './repo/identity.ts'
+import { openSeed } from './repo/keys.ts'
 import { Judging } from './repo/judging.ts'
 import { openOwnRealm, tokenRealm } from './repo/own-realm.ts'
 import type { Realm } from './repo/realm.ts'
@@ -28,7 +29,8 @@ import { openDatabase, type Database } from './store/database.ts'
 import { RowLeases } from './store/leases.ts'
 import { receiveChunk } from './store/receive.ts'
 import { RowFlistStore } from './store/row-flist-store.ts'
-import { ALONE } from './sync/replicated.ts'
+import { ALONE, type Replicated } from './sync/replicated.ts'
+import { CACHE } from './sync/subscription.ts'
 import { Parts } from './util/lifecycle.ts'
 import type { Logger } from './util/logger.ts'
 import { formatHostPort, type HostPort } from './util/parse.ts'
@@ -76,7 +78,8 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
   const { database, flists, repositories, identity, tokens, admin, folder, leases, controlSocket } = kept
   const { chunks } = database
   const { inspector, merger, ingest, codec } = await openWorkers(parts, config, kept)
-  const { resp, jobs } = await openTraffic(parts, config, { ...kept, codec }, options)
+  const replicated = await openPeers(parts, config, kept, options)
+  const { resp, jobs } = await openTraffic(parts, config, { ...kept, codec, replicated }, options)
 
   const site = siteOptions(config, options, options.isPublic ? resp.addresses : config.resp, httpAddresses)
   const replicated = ALONE
@@ -116,6 +119,7 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
     http: httpAddresses.map((address) => `http://${formatHostPort(address)}`),
     resp: resp.addresses.map(formatHostPort),
     data: folder.root,
+    p2p: replicated.addresses,
     tokenFile: folder.tokenFile,
     newAdminToken: admin.isNew ? admin.token : undefined,
     chunkWrites: config.respPassword !== undefined && !config.readonly,
@@ -163,7 +167,16 @@ async function openKept(
   const tokens = openTokens(config, identity, { rows, clock, realm: tokenRealm(realm, realmAdmin) })
   if (realm.isShared) await tokens.shareRevocations()
   const admin = await tokens.ensureAdminToken(folder.tokenFile)
-  const repositories = await openRepositories({ rows, identity, clock, authority: () => realm.governance })
+  const leases = new RowLeases(rows, clock)
+  const flists = new RowFlistStore(rows, chunks)
+  const repositories = await openRepositories({
+    rows,
+    identity,
+    clock,
+    authority: () => realm.governance,
+    // Outside of what is kept here names are shown as they are everywhere, and fetched when somebody reads.
+    ...(config.farm.subscription !== CACHE && { holds: (id) => flists.numberOf(id) !== undefined }),
+  })
   const onError = (error: unknown) => log.error('judging operations anew', {}, error)
   const judging = await parts.open(
     'judging',
@@ -171,8 +184,6 @@ async function openKept(
     (opened) => opened.stop(),
   )
   await judging.start()
-  const leases = new RowLeases(rows, clock)
-  const flists = new RowFlistStore(rows, chunks)
   return {
     folder,
     database,
@@ -236,17 +247,36 @@ function ingestOptions({
   return { maxAtOnce: uploads, limits }
 }
 
+/** The peers of a shared realm; a node that one command opened for itself meets nobody. */
+async function openPeers(
+  parts: Parts,
+  { farm }: Config,
+  { folder, database, realm, repositories, flists, leases }: Kept,
+  { isPublic, log, clock = Date.now }: NodeOptions,
+): Promise<Replicated> {
+  if (!isPublic || !realm.isShared) return ALONE
+  const { openReplication } = await import('./node-replication.ts')
+  const seed = await openSeed(folder.keys, 'node.key')
+  const deps = { ...database, seed, realm, repositories, flists, leases, log, clock }
+  return await listening('p2p', () => openReplication(parts, farm, deps)).then(
+    ({ replication }) => replication,
+  )
+}
+
 /** The chunk port, and the jobs in the background; neither for a node that one command opened for itself. */
 async function openTraffic(
   parts: Parts,
   config: Config,
-  kept: Kept & { readonly codec: ChunkCodec },
+  kept: Kept & { readonly codec: ChunkCodec; readonly replicated: Replicated },
   { log, clock = Date.now, isPublic }: NodeOptions,
 ) {
-  const { folder, database, flists, repositories, leases, codec } = kept
+  const { folder, database, flists, repositories, leases, codec, replicated } = kept
   const { rows, chunks } = database
   const { resp: listen, respPassword: password, readonly, chunkCacheBytes: cacheBytes } = config
-  const resp = createRespServer({ chunks, log, clock }, { listen, password, readonly, cacheBytes })
+  const resp = createRespServer(
+    { chunks, ...(replicated.isShared && { remote: replicated.chunks }), log, clock },
+    { listen, password, readonly, cacheBytes },
+  )
   const forget = (ids: readonly Uint8Array[]) => resp.forget(ids)
   const jobs = await parts.open(
     'jobs',

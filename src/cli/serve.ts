@@ -9,6 +9,8 @@ export interface RunningNode {
   readonly http: readonly string[]
   /** `127.0.0.1:9900` */
   readonly resp: readonly string[]
+  /** Multiaddrs of this node for peers, each with `/p2p/…`; none for a node alone. */
+  readonly p2p: readonly string[]
   readonly data: string
   readonly tokenFile: string
   /** The admin token, only in the run that made it. */
@@ -99,8 +101,8 @@ function messageOf(error: unknown): string {
 }
 
 /** The one line that scripts wait for (interfaces.md, Program). */
-export function jsonBanner({ http, resp, data, tokenFile }: RunningNode): string {
-  return JSON.stringify({ http: http[0], resp: resp[0], p2p: [], data, tokenFile }) + '\n'
+export function jsonBanner({ http, resp, p2p, data, tokenFile }: RunningNode): string {
+  return JSON.stringify({ http: http[0], resp: resp[0], p2p, data, tokenFile }) + '\n'
 }
 
 export function textBanner(node: RunningNode, version: string): string {
