@@ -82,7 +82,6 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
   const { resp, jobs } = await openTraffic(parts, config, { ...kept, codec, replicated }, options)
 
   const site = siteOptions(config, options, options.isPublic ? resp.addresses : config.resp, httpAddresses)
-  const replicated = ALONE
   const running = { config, identity, repositories, database, replicated, startedAtMs, clock }
   const deps: HttpDeps = {
     repositories,
