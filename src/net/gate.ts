@@ -50,6 +50,10 @@ export class Gate {
     this.#connections = connections
   }
 
+  admits(key: Uint8Array): boolean {
+    return this.#admission.admits(key)
+  }
+
   /** The key of a member; `undefined` for a guest or a stranger. */
   member(peer: PeerId): Uint8Array | undefined {
     const key = keyOfPeer(peer)

@@ -58,7 +58,7 @@ export interface PeerHost {
   subscribe(listener: {
     connected?(peer: Uint8Array): void
     disconnected?(peer: Uint8Array): void
-    /** A member that is connected says where else it can be reached; now, and again when that changes. */
+    /** A member that has just connected says where else it can be reached. */
     reachableAt?(peer: Uint8Array, addresses: readonly string[]): void
   }): () => void
   /** Addresses to try for a peer, in place of those that were given before. */
