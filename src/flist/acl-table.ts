@@ -4,7 +4,7 @@ import type { Acl } from '../format/flist-v1.ts'
 import { EMPTY, toLatin1 } from '../util/bytes.ts'
 import type { FlistEntry } from './entry.ts'
 import type { FlistProblems } from './problems.ts'
-import type { DatabaseReader } from './sqlite.ts'
+import type { DatabaseReader } from './database-reader.ts'
 
 export interface Owner extends Pick<FlistEntry, 'mode' | 'uid' | 'gid' | 'userName' | 'groupName'> {
   /** `st_mode & 0170000` where an old writer left it, else 0. */

@@ -3,6 +3,7 @@ import { CHUNK_ID_BYTES } from '../format/chunk.ts'
 import { decodeSpecial, directoryKey, encodeSpecial, ROOT_KEY } from '../format/flist-v1.ts'
 import type { Directory, Inode, InodeContent } from '../format/flist-v1.ts'
 import { EMPTY, toLatin1 } from '../util/bytes.ts'
+import { MIB } from '../util/units.ts'
 import type { AclTable } from './acl-table.ts'
 import { FlistBuilder } from './build.ts'
 import type { FlistCounts } from './entry.ts'
@@ -19,8 +20,8 @@ export interface MergedFlist {
 
 /** Databases of all sources together, in multiples of what one may have: they lie on the disk while they are merged. */
 const MAX_DATABASES = 4
-/** For each source; a directory is looked up once. */
-const CACHE_KIB = 1024
+/** Of databases that are kept in memory, first come; others are read from files. */
+const MEMORY_BYTES = 64 * MIB
 
 /**
  * Several flists as one (hub-api.md §8.3): of each path the first source that has it counts, with all attributes; only
@@ -33,6 +34,7 @@ export class FlistMerge {
   readonly #options: { readonly temporaryDirectory: string; readonly limits: FlistLimits }
   readonly #sources: Source[] = []
   #databaseBytes = 0
+  #memoryBytes = MEMORY_BYTES
 
   constructor(options: { readonly temporaryDirectory: string; readonly limits: FlistLimits }) {
     this.#options = options
@@ -40,7 +42,9 @@ export class FlistMerge {
 
   /** The next source; errors about it say its name. @throws {MalformedError | LimitError} */
   add(name: string, bytes: Uint8Array): undefined {
-    const reader = named(name, () => new FlistReader(bytes, { ...this.#options, cacheKib: CACHE_KIB }))
+    const options = { ...this.#options, maxMemoryBytes: this.#memoryBytes }
+    const reader = named(name, () => new FlistReader(bytes, options))
+    if (reader.databaseBytes <= this.#memoryBytes) this.#memoryBytes -= reader.databaseBytes
     this.#sources.push({ name, reader, acls: reader.acls(), aclKeys: new Map() })
     this.#databaseBytes += reader.databaseBytes
     const most = MAX_DATABASES * this.#options.limits.maxDatabaseBytes

@@ -5,20 +5,21 @@ import type { Directory, Inode, InodeContent } from '../format/flist-v1.ts'
 import { EMPTY, equalBytes, toLatin1 } from '../util/bytes.ts'
 import { AclTable } from './acl-table.ts'
 import { unpackFlist } from './container.ts'
+import { pagesInFile, pagesInMemory } from './database-pages.ts'
+import { DatabaseReader } from './database-reader.ts'
 import type { EntryContent, FlistEntry } from './entry.ts'
 import { joinPath, nameProblem, show } from './entry-name.ts'
 import { FLIST_LIMITS } from './limits.ts'
 import type { FlistLimits } from './limits.ts'
 import { FlistProblems } from './problems.ts'
-import { DatabaseReader } from './sqlite.ts'
 import type { UseOfDatabase } from './sqlite.ts'
 
 export interface FlistReaderOptions {
   /** An existing folder; what is put there is removed by `close`. */
   readonly temporaryDirectory: string
   readonly limits?: FlistLimits
-  /** Pages of the database kept in memory; for who has many open. */
-  readonly cacheKib?: number
+  /** Of a database that is kept in memory; a larger one lies in a file, for who has many open. */
+  readonly maxMemoryBytes?: number
 }
 
 /**
@@ -31,16 +32,20 @@ export class FlistReader {
   readonly databaseBytes: number
   readonly #database: DatabaseReader
   readonly #limits: FlistLimits
+  readonly #temporaryDirectory: string
 
   /** @throws {MalformedError | LimitError} */
   constructor(
     bytes: Uint8Array,
-    { temporaryDirectory, limits = FLIST_LIMITS, cacheKib }: FlistReaderOptions,
+    { temporaryDirectory, limits = FLIST_LIMITS, maxMemoryBytes = Infinity }: FlistReaderOptions,
   ) {
     this.#limits = limits
     const database = unpackFlist(bytes, limits)
     this.databaseBytes = database.length
-    this.#database = new DatabaseReader(database, temporaryDirectory, cacheKib)
+    this.#temporaryDirectory = temporaryDirectory
+    const isSmall = database.length <= maxMemoryBytes
+    const pages = isSmall ? pagesInMemory(database) : pagesInFile(database, temporaryDirectory)
+    this.#database = new DatabaseReader(pages)
   }
 
   close(): void {
@@ -75,7 +80,7 @@ export class FlistReader {
 
   /** The database with these metadata rows set or, where `null`, dropped; its other rows as they are. */
   rewrite<T>(changes: ReadonlyMap<string, string | null>, use: UseOfDatabase<T>): T {
-    return this.#database.rewrite(changes, use)
+    return this.#database.rewrite(changes, this.#temporaryDirectory, use)
   }
 
   /**

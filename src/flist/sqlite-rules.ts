@@ -1,14 +1,21 @@
 import { MalformedError } from '../errors.ts'
 import { asBuffer } from '../util/bytes.ts'
 
-/** What a stranger's sqlite file must look like before SQLite looks at it. https://sqlite.org/fileformat2.html */
+/** What a stranger's sqlite file must look like before its trees are read. https://sqlite.org/fileformat2.html */
 const MAGIC = 'SQLite format 3\0'
 const HEADER_BYTES = 100
 const ROLLBACK_JOURNAL = 1
 const UTF8 = 1
 
+export interface DatabaseShape {
+  readonly pageBytes: number
+  /** Of each page, at its end. */
+  readonly reservedBytes: number
+  readonly pages: number
+}
+
 /** @throws {MalformedError} */
-export function checkHeader(bytes: Uint8Array): void {
+export function checkHeader(bytes: Uint8Array): DatabaseShape {
   const header = asBuffer(bytes)
   if (bytes.length < HEADER_BYTES || header.toString('latin1', 0, 16) !== MAGIC) {
     throw refused('it is no sqlite 3 file')
@@ -22,9 +29,10 @@ export function checkHeader(bytes: Uint8Array): void {
   }
   if (header.readUInt32BE(56) !== UTF8) throw refused('its texts are not UTF-8')
   if (pages * pageBytes > bytes.length) throw refused('it is cut off')
+  return { pageBytes, reservedBytes: header[20] ?? 0, pages }
 }
 
-interface SchemaRow {
+export interface SchemaRow {
   readonly type?: unknown
   readonly name?: unknown
   readonly tbl_name?: unknown

@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import sqlite from 'node-sqlite3-wasm'
 import { LimitError, MalformedError } from '../../src/errors.ts'
-import { DatabaseReader, DatabaseWriter } from '../../src/flist/sqlite.ts'
+import { pagesInFile, pagesInMemory } from '../../src/flist/database-pages.ts'
+import { DatabaseReader } from '../../src/flist/database-reader.ts'
+import { DatabaseWriter } from '../../src/flist/sqlite.ts'
 import { noise } from '../doubles/noise.ts'
 import { temporaryFolder } from '../doubles/temporary-folder.ts'
 
@@ -32,7 +34,7 @@ function database(sql: string): Uint8Array {
 }
 
 function reading<T>(bytes: Uint8Array, use: (reader: DatabaseReader) => T): T {
-  const reader = new DatabaseReader(bytes, folder.path)
+  const reader = new DatabaseReader(pagesInMemory(bytes))
   try {
     return use(reader)
   } finally {
@@ -102,7 +104,7 @@ describe('DatabaseReader', () => {
       "INSERT INTO metadata VALUES ('b', CAST(x'ff41' AS TEXT)), ('a', '1'), ('c', NULL), ('n', 5)"
     reading(database(ENTRIES + METADATA + insert), (reader) => {
       assert.deepEqual(reader.metadata(), [['a', '1'], ['b', '\ufffdA'], ['n', '5']]) // prettier-ignore
-      const copy = reader.rewrite(new Map([['a', null], ['z', 'new']]), whole) // prettier-ignore
+      const copy = reader.rewrite(new Map([['a', null], ['z', 'new']]), folder.path, whole) // prettier-ignore
       assert.ok(Buffer.from(copy).includes(Buffer.of(0xff, 0x41)))
       reading(copy, (again) => assert.deepEqual(again.metadata(), [['b', '\ufffdA'], ['n', '5'], ['z', 'new']])) // prettier-ignore
     })
@@ -133,7 +135,7 @@ describe('DatabaseReader', () => {
   ]
   for (const [what, sql] of schemas) {
     it(`refuses ${what}`, () =>
-      assert.throws(() => new DatabaseReader(database(sql), folder.path), MalformedError))
+      assert.throws(() => new DatabaseReader(pagesInMemory(database(sql))), MalformedError))
   }
 
   const good = Buffer.from(written([['ab', noise(1, 20_000)]]))
@@ -154,14 +156,14 @@ describe('DatabaseReader', () => {
   for (const [what, change, message] of headers) {
     it(`refuses ${what}`, () => {
       assert.throws(
-        () => new DatabaseReader(change(Buffer.from(good)), folder.path),
+        () => new DatabaseReader(pagesInMemory(change(Buffer.from(good)))),
         (error) => error instanceof MalformedError && message.test(error.message),
       )
     })
   }
 
   it('leaves no file behind, and may be closed twice', () => {
-    const reader = new DatabaseReader(good, folder.path)
+    const reader = new DatabaseReader(pagesInFile(good, folder.path))
     reader.close()
     reader.close()
     assert.deepEqual(
