@@ -14,7 +14,7 @@ import { isLoopback, parseDuration, parseHostPort, parseSize, type HostPort } fr
 import { DAY_MS } from './util/units.ts'
 
 /** Environment names with our prefix that are no settings: the token of commands, and what the test suite knows. */
-const NOT_SETTINGS = /^ZHUB_(?:TOKEN$|(?:TEST|FUZZ|CRASH|BENCH)_)/
+const NOT_SETTINGS = /^ZHUB_(?:TOKEN$|SIMULATIONS$|(?:TEST|FUZZ|CRASH|BENCH)_)/
 
 export interface ChunkAddress {
   readonly namespace: string

@@ -49,7 +49,9 @@ describe('configuration', () => {
   it('refuses unknown names, naming them, and leaves the budgets of tests alone', () => {
     assert.throws(() => loadConfig({ ZHUB_DATTA: '/x' }), refused(/ZHUB_DATTA/))
     assert.throws(() => loadConfig({ ZHUB_TOKENS: 'x' }), refused(/ZHUB_TOKENS/))
-    assert.doesNotThrow(() => loadConfig({ ZHUB_FUZZ_RUNS: '10', ZHUB_TOKEN: 'of commands with --url' }))
+    assert.doesNotThrow(() =>
+      loadConfig({ ZHUB_FUZZ_RUNS: '10', ZHUB_SIMULATIONS: '10', ZHUB_TOKEN: 'of commands with --url' }),
+    )
   })
 
   it('refuses authentication off unless every HTTP address is loopback', () => {

@@ -24,6 +24,8 @@ export interface CborOptions {
 /** Containers in containers, and tags, at most. Replication.md 2.2, as the next. */
 const MAX_DEPTH = 8
 const MAX_MAP_KEYS = 256
+/** Items in all: ours of 1 MiB have a third of that, and a million empty lists in as many bytes take a hundred times their size. */
+const MAX_ITEMS = 100_000
 const DAG_CBOR = 0x71
 const SHA2_256 = 0x12
 const SHA256_BYTES = 32
@@ -35,7 +37,7 @@ export function encodeCbor(value: CborValue): Uint8Array {
 
 /**
  * The value of canonical bytes; anything that does not encode back to the same bytes is refused.
- * @throws {LimitError} for more bytes, depth or map keys than allowed, before anything is built from them.
+ * @throws {LimitError} for more bytes, items, depth or map keys than allowed, before anything is built from them.
  * @throws {MalformedError} for everything else.
  */
 export function decodeCbor(bytes: Uint8Array, { format, maxBytes }: CborOptions): CborValue {
@@ -76,7 +78,9 @@ export function linkDigest(value: unknown): Uint8Array | undefined {
 function checkShape(bytes: Uint8Array, format: string): void {
   const open: number[] = [] // items still to come, per container
   let at = 0
+  let items = 0
   do {
+    if (++items > MAX_ITEMS) throw new LimitError(`the ${format}`, MAX_ITEMS, 'items')
     const head = readHead(bytes, at, format)
     at = head.next
     if (open.length > 0) open[open.length - 1] = (open.at(-1) ?? 0) - 1

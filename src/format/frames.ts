@@ -1,8 +1,11 @@
 import { LimitError, MalformedError } from '../errors.ts'
 import { concat } from '../util/bytes.ts'
+import { KIB } from '../util/units.ts'
 
 /** Messages on a stream of bytes: an unsigned LEB128 length of at most four bytes, then the message (replication.md 2.8). */
 const MAX_HEADER_BYTES = 4
+/** Smaller pieces are copied together: one that comes byte by byte must not take a hundred bytes for each. */
+const SMALL_BYTES = 4 * KIB
 
 export function frameHeader(lengthBytes: number): Uint8Array {
   const header: number[] = []
@@ -20,6 +23,9 @@ export class FrameReader {
   #header: number[] = []
   #left = 0
   #pieces: Uint8Array[] = []
+  /** The last piece, while it is a copy with room for more, and how much of it is used. */
+  #tail: Uint8Array | undefined
+  #used = 0
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes
@@ -44,12 +50,38 @@ export class FrameReader {
       const piece = bytes.subarray(at, at + this.#left)
       at += piece.length
       this.#left -= piece.length
-      this.#pieces.push(piece)
-      if (this.#left > 0) continue
-      messages.push(this.#pieces.length === 1 ? piece : concat(this.#pieces))
-      this.#pieces = []
+      if (this.#left > 0) this.#keep(piece)
+      else messages.push(this.#complete(piece))
     }
     return messages
+  }
+
+  #keep(piece: Uint8Array): void {
+    if (piece.length >= SMALL_BYTES) {
+      this.#closeTail()
+      this.#pieces.push(piece)
+      return
+    }
+    if (this.#tail === undefined || this.#used + piece.length > SMALL_BYTES) {
+      this.#closeTail()
+      this.#tail = new Uint8Array(SMALL_BYTES)
+    }
+    this.#tail.set(piece, this.#used)
+    this.#used += piece.length
+  }
+
+  #closeTail(): void {
+    if (this.#tail !== undefined) this.#pieces.push(this.#tail.subarray(0, this.#used))
+    this.#tail = undefined
+    this.#used = 0
+  }
+
+  #complete(last: Uint8Array): Uint8Array {
+    this.#closeTail()
+    if (this.#pieces.length === 0) return last
+    const message = concat([...this.#pieces, last])
+    this.#pieces = []
+    return message
   }
 
   #readHeader(byte: number): void {

@@ -54,6 +54,8 @@ const MAX_NEW_PER_SECOND = 5
 const MAX_PENDING = 10
 /** A peer may send so much on a stream before it is read: enough for 300 KiB chunks over 60 ms. */
 const WINDOW_BYTES = 4 * MIB
+/** Streams that one connection may open here; channels, questions of the DHT and gossip take some tens. */
+const MAX_STREAMS = 128
 
 const MEMORY: DatastoreLimits = {
   maxPeers: 5000,
@@ -80,7 +82,9 @@ export async function createLibp2pNode(options: Libp2pNodeOptions): Promise<Libp
     addresses: { listen: [...options.listen], announce: [...(options.announce ?? [])] },
     transports: [tcp()],
     connectionEncrypters: [noise()],
-    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: WINDOW_BYTES } })],
+    streamMuxers: [
+      yamux({ maxInboundStreams: MAX_STREAMS, streamOptions: { maxStreamWindowSize: WINDOW_BYTES } }),
+    ],
     connectionManager: {
       maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
       inboundConnectionThreshold: options.maxNewPerSecond ?? MAX_NEW_PER_SECOND,

@@ -1,5 +1,6 @@
+import { setImmediate as breathe } from 'node:timers/promises'
 import type { Stream } from '@libp2p/interface'
-import { UnavailableError } from '../errors.ts'
+import { LimitError, UnavailableError } from '../errors.ts'
 import { frameHeader, FrameReader } from '../format/frames.ts'
 import { concat } from '../util/bytes.ts'
 import { DAY_MS, MIB } from '../util/units.ts'
@@ -9,8 +10,18 @@ import type { Channel } from './peer-host.ts'
 /** Unread messages beyond which the sender is stopped, and below which it goes on. */
 const STOP_BYTES = 2 * MIB
 const GO_BYTES = MIB / 2
-/** What libp2p may hold while we have stopped reading: a window of its muxer and a message on the way. */
+/** Beyond it the peer sends though it was stopped: a window of the muxer may still be on its way then, and a message. */
 const MAX_UNREAD_BYTES = 8 * MIB
+/** What an unread message takes besides its bytes: millions of one byte must count, too. */
+const MESSAGE_BYTES = 256
+/** Messages that are read without a breath: who sends many small ones does not hold up everybody else. */
+const BREATH = 32
+
+/**
+ * The two that stop the sender, which libp2p's interface of a stream leaves out. Its own `pause` stops us as well: what
+ * is on its way then is kept in pieces as small as the sender likes, at a hundred bytes each.
+ */
+type MuxedStream = Stream & { sendPause(): void; sendResume(): void }
 
 /** Told of each message, by its length. */
 export interface Meter {
@@ -21,7 +32,7 @@ export interface Meter {
 /** A channel over a libp2p stream. libp2p's own iterator of a stream never stops the sender; this one does. */
 export class StreamChannel implements Channel {
   readonly peer: Uint8Array
-  readonly #stream: Stream
+  readonly #stream: MuxedStream
   readonly #maxMessageBytes: number
   readonly #reader: FrameReader
   readonly #meter: Meter
@@ -33,7 +44,7 @@ export class StreamChannel implements Channel {
 
   constructor(stream: Stream, peer: Uint8Array, maxMessageBytes: number, meter: Meter) {
     this.#meter = meter
-    this.#stream = stream
+    this.#stream = stream as MuxedStream
     this.peer = peer
     this.#maxMessageBytes = maxMessageBytes
     this.#reader = new FrameReader(maxMessageBytes)
@@ -61,10 +72,11 @@ export class StreamChannel implements Channel {
   }
 
   async *messages(): AsyncGenerator<Uint8Array> {
-    for (;;) {
+    for (let count = 1; ; count++) {
+      if (count % BREATH === 0) await breathe()
       const message = this.#inbox.shift()
       if (message !== undefined) {
-        this.#read(message.length)
+        this.#read(message.length + MESSAGE_BYTES)
         yield message
       } else if (this.#end === 'closed') return
       else if (this.#end !== undefined) throw this.#end
@@ -103,16 +115,17 @@ export class StreamChannel implements Channel {
     try {
       for (const message of this.#reader.push(bytes)) {
         this.#inbox.push(message)
-        this.#unreadBytes += message.length
+        this.#unreadBytes += message.length + MESSAGE_BYTES
         this.#meter.received(message.length)
       }
+      if (this.#unreadBytes > MAX_UNREAD_BYTES) throw new LimitError('unread', MAX_UNREAD_BYTES, 'bytes')
     } catch (error) {
       this.abort(error as Error)
       return
     }
     if (this.#unreadBytes > STOP_BYTES && !this.#isPaused) {
       this.#isPaused = true
-      this.#stream.pause()
+      this.#stream.sendPause()
     }
     this.#wake()
   }
@@ -121,7 +134,7 @@ export class StreamChannel implements Channel {
     this.#unreadBytes -= bytes
     if (this.#isPaused && this.#unreadBytes < GO_BYTES && this.#end === undefined) {
       this.#isPaused = false
-      this.#stream.resume()
+      this.#stream.sendResume()
     }
   }
 
