@@ -4,6 +4,7 @@ import { compareTimes, logId } from '../format/operation.ts'
 import type { SignedOperation } from '../format/operation.ts'
 import type { RowChange, Space } from '../store/row-store.ts'
 import { compareBytes, concat, equalBytes, fromUtf8, toLatin1, u64be } from '../util/bytes.ts'
+import type { Authority } from './authority.ts'
 import {
   encodeLogRow,
   encodeRepositoryRow,
@@ -24,6 +25,8 @@ export type Logs = ReadonlyMap<string, LogRow>
 
 /** Branches of one log that are taken: more of them prove nothing new (replication design 2.5). */
 export const MAX_BRANCHES = 8
+/** Once a cut says how far a log counts: nodes that had taken different branches must all come to the one that does. */
+const MAX_BRANCHES_CUT = 200
 
 /** What of a repository is known before operations arrive. */
 export interface RepositoryBefore {
@@ -40,15 +43,22 @@ export interface LogBatch {
   readonly operations: number
 }
 
+export interface LogBatchOptions {
+  readonly arrivedS: number
+  /** Numbers the changes of logs over all repositories. */
+  readonly nextChange: () => number
+  readonly limitsOf: Authority['limitsOf']
+}
+
 /**
  * Rows of new operations of one repository, whether they count or not. Pure. Each follows one that is here or before it
- * in the list. `nextChange` numbers the changes of logs over all repositories.
+ * in the list.
  * @throws {LimitError} when a log has too many branches.
  */
 export function logBatch(
   before: RepositoryBefore,
   operations: readonly SignedOperation[],
-  { arrivedS, nextChange }: { readonly arrivedS: number; readonly nextChange: () => number },
+  { arrivedS, nextChange, limitsOf }: LogBatchOptions,
 ): LogBatch {
   const logs = new Map(before.logs)
   const changes: RowChange[] = []
@@ -60,7 +70,8 @@ export function logBatch(
       put(SPACES.operations, operationKey(id, operation.sequence, hash), bytes),
       put(SPACES.places, hash, placeValue(id, operation.sequence)),
     )
-    logs.set(toLatin1(id), extendLog(logs.get(toLatin1(id)), signed))
+    const most = typeof limitsOf(operation.author, id) === 'string' ? MAX_BRANCHES : MAX_BRANCHES_CUT
+    logs.set(toLatin1(id), extendLog(logs.get(toLatin1(id)), signed, most))
     touched.set(toLatin1(id), id)
   }
   for (const [key, id] of touched) {
@@ -86,11 +97,11 @@ export function logBatch(
 }
 
 /** A log after one more operation: its chain grows, or, when somebody else came first, it forks. */
-function extendLog(log: LogRow | undefined, { operation, hash }: SignedOperation): LogRow {
+function extendLog(log: LogRow | undefined, { operation, hash }: SignedOperation, most: number): LogRow {
   const { author, incarnation, sequence, time, previous } = operation
   if (log === undefined) return { author, incarnation, sequence, time, change: 0, heads: [hash] }
   const others = log.heads.filter((head) => previous === undefined || !equalBytes(head, previous))
-  if (others.length >= MAX_BRANCHES) throw new LimitError('branches of a log', MAX_BRANCHES, 'branches')
+  if (others.length >= most) throw new LimitError('branches of a log', most, 'branches')
   return {
     ...log,
     sequence: Math.max(log.sequence, sequence),

@@ -1,7 +1,7 @@
 import { decodeOperation } from '../format/operation.ts'
 import type { SignedOperation } from '../format/operation.ts'
 import type { RowStore } from '../store/row-store.ts'
-import { concat, fromLatin1, readU64be, u64be } from '../util/bytes.ts'
+import { concat, EMPTY, fromLatin1, readU64be, u64be } from '../util/bytes.ts'
 import type { AbortOptions } from '../util/units.ts'
 import { decodeLogRow, decodeRepositoryRow, idRange, SPACES } from './rows.ts'
 import type { LogRow, RepositoryRow } from './rows.ts'
@@ -31,10 +31,19 @@ export class OperationReader {
 
   async logs(repository: Uint8Array): Promise<Array<LogRow & { readonly id: Uint8Array }>> {
     const logs: Array<LogRow & { readonly id: Uint8Array }> = []
-    for await (const [key, row] of this.#rows.rows(SPACES.logs, idRange(repository))) {
-      logs.push({ id: key.subarray(32), ...decodeLogRow(row) })
-    }
+    for await (const log of this.logsAfter(repository)) logs.push(log)
     return logs
+  }
+
+  /** Logs of a repository in order of id, after that of `after`. */
+  async *logsAfter(
+    repository: Uint8Array,
+    after: Uint8Array = EMPTY,
+  ): AsyncGenerator<LogRow & { readonly id: Uint8Array }> {
+    const range = { ...idRange(repository), gt: concat([repository, after]) }
+    for await (const [key, row] of this.#rows.rows(SPACES.logs, range)) {
+      yield { id: key.subarray(32), ...decodeLogRow(row) }
+    }
   }
 
   /** Bytes of a log's operations, all branches, from a sequence number on. */

@@ -4,7 +4,7 @@ import { logId, repositoryId, signOperation } from '../format/operation.ts'
 import type { SignedOperation } from '../format/operation.ts'
 import type { FlistId } from '../store/flist-store.ts'
 import type { RowChange, RowStore } from '../store/row-store.ts'
-import { equalBytes, toLatin1 } from '../util/bytes.ts'
+import { EMPTY, equalBytes, toLatin1 } from '../util/bytes.ts'
 import { KeyedMutex } from '../util/mutex.ts'
 import type { AbortOptions } from '../util/units.ts'
 import type { Authority } from './authority.ts'
@@ -34,8 +34,9 @@ import {
   showAll,
 } from './repository-memory.ts'
 import type { RepositoryMemory, RepositoryState } from './repository-memory.ts'
-import { decodeViewRow, SPACES, viewKey } from './rows.ts'
+import { decodeViewRow, placeValue, SPACES, viewKey } from './rows.ts'
 import type { ViewRow } from './rows.ts'
+import { siftOperations } from './sift.ts'
 import { placeEffects } from './state.ts'
 import type { Version } from './state.ts'
 import { remakeState } from './state-rows.ts'
@@ -197,12 +198,14 @@ export class SignedRepositories implements Repositories {
   /**
    * Takes operations of one repository that `readArrival` let in, each log's in its order, in one synced batch. Known
    * ones are passed over.
-   * @throws {LimitError} when a log has too many branches.
+   * @throws {LimitError} when a log has too many branches. @throws {MalformedError} for one out of place in its log.
    */
   async receive(repository: string, operations: readonly SignedOperation[]): Promise<Received> {
     return this.#turns.run(repository, async () => {
       const state = await this.#state(repository)
-      const { fresh, gap } = this.#sift(operations)
+      const { fresh, gap } = siftOperations(state.id, operations, (hash) =>
+        this.#rows.get(SPACES.places, hash),
+      )
       if (fresh.length > 0) await this.#takeForeign(state, fresh)
       return { added: fresh.length, ...(gap && { gap }) }
     })
@@ -275,7 +278,10 @@ export class SignedRepositories implements Repositories {
 
   async #sign(state: RepositoryState, effects: readonly Effect[], user: User): Promise<void> {
     const { node, realm, rootVersion } = this.#identity
-    const log = state.logs.get(toLatin1(logId(state.id, node.publicKey, this.#incarnation)))
+    const id = logId(state.id, node.publicKey, this.#incarnation)
+    const log = state.logs.get(toLatin1(id))
+    const end = placeValue(id, log?.sequence ?? 0)
+    const isEnd = (head: Uint8Array) => equalBytes(this.#rows.get(SPACES.places, head) ?? EMPTY, end)
     const signed = signOperation(
       {
         realm,
@@ -283,7 +289,8 @@ export class SignedRepositories implements Repositories {
         author: node.publicKey,
         incarnation: this.#incarnation,
         sequence: (log?.sequence ?? 0) + 1,
-        previous: log?.heads[0],
+        // Of several branches the longest: an operation has the number after that of the one before it.
+        previous: log?.heads.find(isEnd),
         time: this.#clock.next(),
         effects,
         user: { sub: user.sub, idp: user.idp },
@@ -298,22 +305,6 @@ export class SignedRepositories implements Repositories {
       this.#incarnation = createIncarnation()
       throw error
     }
-  }
-
-  /** The new ones of a list, up to the first that follows one which is not here. */
-  #sift(operations: readonly SignedOperation[]): { fresh: SignedOperation[]; gap?: SignedOperation } {
-    const fresh: SignedOperation[] = []
-    const coming = new Set<string>()
-    const isHere = (hash: Uint8Array) =>
-      coming.has(toLatin1(hash)) || this.#rows.get(SPACES.places, hash) !== undefined
-    for (const signed of operations) {
-      if (isHere(signed.hash)) continue
-      const { previous } = signed.operation
-      if (previous !== undefined && !isHere(previous)) return { fresh, gap: signed }
-      fresh.push(signed)
-      coming.add(toLatin1(signed.hash))
-    }
-    return { fresh }
   }
 
   /** An operation of this data folder that is not in it: the folder is an older copy, and goes on under a new name. */
@@ -334,7 +325,11 @@ export class SignedRepositories implements Repositories {
     also: readonly RowChange[],
   ): Promise<void> {
     const arrivedS = Math.max(state.updatedS, Math.floor(this.#wall() / 1000))
-    const batch = logBatch(state, operations, { arrivedS, nextChange: () => this.#nextChange++ })
+    const batch = logBatch(state, operations, {
+      arrivedS,
+      nextChange: () => this.#nextChange++,
+      limitsOf: (author, log) => this.#authority().limitsOf(author, log),
+    })
     const judged = this.#judge(state, operations)
     const made =
       judged === undefined ? await this.#remake(state, operations) : await this.#extend(state, judged)
