@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { LimitError, MalformedError } from '../errors.ts'
-import { compareBytes } from '../util/bytes.ts'
+import { compareBytes, toHex } from '../util/bytes.ts'
 import { KIB, MIB } from '../util/units.ts'
 import { CHUNK_ID_BYTES, FL_CHUNK_ID_BYTES, MAX_CHUNK_BYTES } from './chunk.ts'
 import { decodeRows, encodeRows } from './chunk-list-rows.ts'
@@ -40,6 +40,11 @@ export const FLIST_PART_BYTES = 512 * KIB
 /** Largest descriptor or page. Replication.md 2.2. */
 export const MAX_OBJECT_BYTES = 1 * MIB
 
+/** Largest flist file: what readers of flists take. A descriptor must not make a node gather more. */
+const MAX_FLIST_BYTES = 256 * MIB
+/** Ours: a file for each of a million entries, and a terabyte. */
+const MAX_CHUNKS = 2 ** 21
+
 const SHA256_BYTES = 32
 const MD5_BYTES = 16
 
@@ -54,8 +59,8 @@ export function decodeDescriptor(bytes: Uint8Array): Descriptor {
     'descriptor',
   )
   fields.version(1)
-  const size = fields.integer('size', 1)
-  const nChunks = fields.integer('nChunks')
+  const size = fields.integer('size', 1, MAX_FLIST_BYTES)
+  const nChunks = fields.integer('nChunks', 0, MAX_CHUNKS)
   const descriptor: Descriptor = {
     v: 1,
     fmt: fields.word('fmt', ['zflist', 'rfs']),
@@ -71,6 +76,8 @@ export function decodeDescriptor(bytes: Uint8Array): Descriptor {
   fields.end()
   if (descriptor.parts.length !== Math.ceil(size / FLIST_PART_BYTES))
     throw fields.fail('parts do not cover the size')
+  if (new Set(descriptor.chunks.map(toHex)).size !== descriptor.chunks.length)
+    throw fields.fail('chunks links to a page twice')
   return descriptor
 }
 

@@ -16,6 +16,8 @@ import { asBytes, asInteger, isArray, RecordReader } from './record.ts'
 
 /** Largest message: one object of 1 MiB and what stands around it. */
 export const MAX_SYNC_BYTES = MAX_OBJECT_BYTES + 4 * KIB
+/** Largest request: 64 hashes and what stands around them. */
+export const MAX_REQUEST_BYTES = 4 * KIB
 /** Items of a list in one message. */
 export const MAX_ITEMS = 4096
 /** Operations in one answer, and their bytes. */
@@ -23,8 +25,12 @@ export const MAX_OPERATIONS = 1000
 export const MAX_OPERATIONS_BYTES = MIB / 2
 /** Objects asked for at once. */
 export const MAX_OBJECTS = 64
+/** Logs in one answer, with as many heads as they may have: 700 KiB. */
+export const MAX_LOGS = 1024
+/** Operations of one number: one for each branch. */
+const MAX_SKIP = 255
 /** Branches of a log, as far as anybody tells of them. */
-const MAX_HEADS = 16
+export const MAX_HEADS = 16
 const DIGEST_BYTES = 16
 const FORMAT = 'sync message'
 
@@ -72,10 +78,10 @@ export interface SyncCalls {
     request: { readonly after: Uint8Array }
     response: { readonly items: readonly RepositoryDigest[]; readonly hasMore: boolean }
   }
-  /** An empty name: there is no such repository. */
+  /** Its logs in order of id, after one. An empty name: there is no such repository. */
   logs: {
-    request: { readonly repository: Uint8Array }
-    response: { readonly name: string; readonly logs: readonly LogEnd[] }
+    request: { readonly repository: Uint8Array; readonly after: Uint8Array }
+    response: { readonly name: string; readonly logs: readonly LogEnd[]; readonly hasMore: boolean }
   }
   /** Of a log in its order, all branches, from a sequence number on; `skip` so many of them. */
   operations: {
@@ -204,17 +210,22 @@ const CODECS: Codecs = {
   },
   logs: {
     request: {
-      encode: ({ repository }) => ({ repo: repository }),
-      decode: (fields) => ({ repository: fields.bytes('repo', HASH_BYTES) }),
+      encode: ({ repository, after: id }) => ({ repo: repository, after: id }),
+      decode: (fields) => ({
+        repository: fields.bytes('repo', HASH_BYTES),
+        after: fields.bytes('after', 0, HASH_BYTES),
+      }),
     },
     response: {
-      encode: ({ name, logs }) => ({
+      encode: ({ name, logs, hasMore }) => ({
         name,
+        more: hasMore,
         logs: logs.map(({ author, incarnation, sequence, heads }) => [author, incarnation, sequence, heads]),
       }),
       decode: (fields) => ({
         name: fields.text('name', 255),
-        logs: fields.array('logs', 0, MAX_ITEMS).map((log) => decodeLog(log, fields)),
+        logs: fields.array('logs', 0, MAX_LOGS).map((log) => decodeLog(log, fields)),
+        hasMore: flag(fields, 'more'),
       }),
     },
   },
@@ -224,7 +235,7 @@ const CODECS: Codecs = {
       decode: (fields) => ({
         log: fields.bytes('log', HASH_BYTES),
         from: fields.integer('from', 1, MAX_STORED),
-        skip: fields.integer('skip', 0, MAX_NUMBER),
+        skip: fields.integer('skip', 0, MAX_SKIP),
       }),
     },
     response: {
@@ -273,8 +284,8 @@ export function encodeHint(): Uint8Array {
 }
 
 /** @throws {MalformedError | LimitError} for anything but the canonical bytes of a message within its limits. */
-export function decodeSyncMessage(bytes: Uint8Array): SyncMessage {
-  const message = decodeCbor(bytes, { format: FORMAT, maxBytes: MAX_SYNC_BYTES })
+export function decodeSyncMessage(bytes: Uint8Array, maxBytes = MAX_SYNC_BYTES): SyncMessage {
+  const message = decodeCbor(bytes, { format: FORMAT, maxBytes })
   const wrong = () => new MalformedError(FORMAT, 'it is no message of this protocol')
   if (!isArray(message) || message.length !== 3) throw wrong()
   const [code, count, content] = message

@@ -3,11 +3,8 @@ import { decodeChunkMessage, encodeChunkMessage, MAX_GET_IDS, unpackBits } from 
 import type { ChunkMessage } from '../format/chunk-message.ts'
 import type { Channel } from '../net/peer-host.ts'
 import type { Scheduler } from '../util/scheduler.ts'
-import { SECOND_MS } from '../util/units.ts'
+import { ANSWER_MS } from './deadlines.ts'
 import type { FetchItem } from './fetch-item.ts'
-
-/** A peer that owes an answer and sends nothing for so long is gone (replication.md, Settled points: deadlines). */
-const SILENCE_MS = 30 * SECOND_MS
 
 /** What comes back, item by item. */
 export interface ChunkListener {
@@ -19,8 +16,8 @@ export interface ChunkListener {
 interface Question {
   readonly type: 'have' | 'get'
   readonly items: readonly FetchItem[]
-  /** Items that are still to come. */
-  left: number
+  /** Places of items that are still to come. */
+  readonly open: Set<number>
 }
 
 /** The asking end of a chunk channel. Items of one question are of one naming and length of id. */
@@ -29,6 +26,7 @@ export class ChunkChannel {
   readonly #scheduler: Scheduler
   readonly #questions = new Map<number, Question>()
   #next = 0
+  /** When the oldest question was last answered in part: who answers others only, to seem alive, is gone, too. */
   #heardMs: number
 
   constructor(channel: Channel, scheduler: Scheduler) {
@@ -50,7 +48,6 @@ export class ChunkChannel {
     const watch = this.#watch(watching.signal)
     try {
       for await (const bytes of this.#channel.messages()) {
-        this.#heardMs = this.#scheduler.now()
         this.#take(decodeChunkMessage(bytes), listener)
       }
     } catch (error) {
@@ -69,7 +66,7 @@ export class ChunkChannel {
   #send(type: 'have' | 'get', items: readonly FetchItem[]): void {
     const number = this.#next++ % 2 ** 32
     if (this.#questions.size === 0) this.#heardMs = this.#scheduler.now()
-    this.#questions.set(number, { type, items, left: items.length })
+    this.#questions.set(number, { type, items, open: new Set(items.keys()) })
     const message = {
       type,
       number,
@@ -81,32 +78,42 @@ export class ChunkChannel {
   }
 
   #take(message: ChunkMessage, listener: ChunkListener): void {
-    const question = this.#questions.get(message.number)
+    const { number } = message
+    const question = this.#questions.get(number)
+    const [oldest] = this.#questions.keys()
+    if (number === oldest) this.#heardMs = this.#scheduler.now()
     if (message.type === 'held' && question?.type === 'have') {
-      this.#questions.delete(message.number)
+      this.#questions.delete(number)
       listener.held(question.items, unpackBits(message.bits, question.items.length))
-      return
-    }
-    const item =
-      message.type === 'chunk' && question?.type === 'get' ? question.items[message.index] : undefined
-    if (message.type !== 'chunk' || question === undefined || item === undefined) {
-      throw new MalformedError('chunk message', 'it is not the answer to what was asked')
-    }
-    if (--question.left === 0) this.#questions.delete(message.number)
-    if (message.bytes === undefined) listener.miss(item)
-    else listener.chunk(item, message.bytes)
+    } else if (message.type === 'chunk' && question?.type === 'get') {
+      const item = this.#answered(number, question, message.index)
+      if (message.bytes === undefined) listener.miss(item)
+      else listener.chunk(item, message.bytes)
+    } else throw unasked()
+  }
+
+  /** Once each. */
+  #answered(number: number, { items, open }: Question, index: number): FetchItem {
+    const item = items[index]
+    if (item === undefined || !open.delete(index)) throw unasked()
+    if (open.size === 0) this.#questions.delete(number)
+    return item
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.#scheduler.sleep(SILENCE_MS / 3, { signal }).catch(() => {})
-      const isSilent = this.#scheduler.now() - this.#heardMs >= SILENCE_MS
+      await this.#scheduler.sleep(ANSWER_MS / 3, { signal }).catch(() => {})
+      const isSilent = this.#scheduler.now() - this.#heardMs >= ANSWER_MS
       if (!signal.aborted && isSilent && this.#questions.size > 0) {
         this.#channel.abort(new UnavailableError('the peer does not answer'))
         return
       }
     }
   }
+}
+
+function unasked(): MalformedError {
+  return new MalformedError('chunk message', 'it is not the answer to what was asked')
 }
 
 /** Groups whose items can stand in one question. */

@@ -1,4 +1,4 @@
-import { UnavailableError } from '../errors.ts'
+import { LimitError, MalformedError, UnavailableError } from '../errors.ts'
 import { MAX_CHUNK_MESSAGE_BYTES } from '../format/chunk-message.ts'
 import type { PeerHost } from '../net/peer-host.ts'
 import { fromHex, toHex } from '../util/bytes.ts'
@@ -189,17 +189,20 @@ export class ChunkFetcher {
         )
         this.#channels.set(id, channel)
         this.#step({ type: 'peer', peer: id })
-        retryMs = FIRST_RETRY_MS
         await channel.listen({
           held: (items, answers) => {
             const has = new Map(items.map((item, at) => [keyOf(item), answers[at] === true]))
             this.#step({ type: 'have', peer: id, has })
           },
-          chunk: (item, bytes) => this.#take(id, item, bytes),
+          chunk: (item, bytes) => {
+            retryMs = FIRST_RETRY_MS
+            this.#take(id, item, bytes)
+          },
           miss: (item) => this.#step({ type: 'miss', peer: id, key: keyOf(item) }),
         })
       } catch (error) {
-        if (!signal.aborted) log.debug(`a chunk channel ended: ${messageOf(error)}`, { peer: id })
+        if (isLie(error)) this.#lied(id, messageOf(error))
+        else if (!signal.aborted) log.debug(`a chunk channel ended: ${messageOf(error)}`, { peer: id })
       }
       this.#channels.delete(id)
       this.#step({ type: 'gone', peer: id })
@@ -210,15 +213,16 @@ export class ChunkFetcher {
 
   #take(peer: string, item: FetchItem, bytes: Uint8Array): void {
     if (!isGenuine(item, bytes)) {
-      this.#deps.log.warn('a peer sent a chunk that is not the one asked for', {
-        peer,
-        chunk: toHex(item.id),
-      })
-      this.#step({ type: 'lie', peer, key: keyOf(item) })
+      this.#lied(peer, `it sent a chunk that is not ${toHex(item.id)}`, keyOf(item))
       return
     }
     this.#arrived.push({ peer, item, bytes })
     this.#keeping ??= this.#keep()
+  }
+
+  #lied(peer: string, what: string, key?: string): void {
+    this.#deps.log.warn(`a peer lies: ${what}`, { peer })
+    this.#step({ type: 'lie', peer, ...(key !== undefined && { key }) })
   }
 
   /** Everything that came while one batch went to the disk is the next one. */
@@ -258,6 +262,7 @@ export class ChunkFetcher {
     if (effect.type === 'wake') this.#wakeAfter(effect.afterMs)
     else if (effect.type === 'refuse') {
       const peer = fromHex(effect.peer)
+      this.#deps.log.warn('a peer that lied twice is asked for no chunk for an hour', { peer: effect.peer })
       if (peer !== undefined) void this.#deps.host.disconnect(peer)
     } else {
       const items = effect.keys.flatMap((key) => this.#waiting.get(key)?.item ?? [])
@@ -273,6 +278,10 @@ export class ChunkFetcher {
       () => {},
     )
   }
+}
+
+function isLie(error: unknown): boolean {
+  return error instanceof MalformedError || error instanceof LimitError
 }
 
 function messageOf(error: unknown): string {

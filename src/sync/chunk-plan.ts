@@ -1,4 +1,5 @@
 import { HOUR_MS, MIB, SECOND_MS } from '../util/units.ts'
+import { HEDGE_MS } from './deadlines.ts'
 import { PlannedPeer } from './planned-peer.ts'
 
 /** A chunk that is to be fetched, by a key of the caller's. */
@@ -18,8 +19,8 @@ export type FetchEvent =
   /** It came, was verified and is kept. */
   | { readonly type: 'chunk'; readonly peer: string; readonly key: string }
   | { readonly type: 'miss'; readonly peer: string; readonly key: string }
-  /** What came is not what was asked for. */
-  | { readonly type: 'lie'; readonly peer: string; readonly key: string }
+  /** What came is not what was asked for; without a key it was no answer at all. */
+  | { readonly type: 'lie'; readonly peer: string; readonly key?: string }
   | { readonly type: 'tick' }
 
 export type FetchEffect =
@@ -38,8 +39,6 @@ const MAX_HAVE = 2048
 const ASK_AGAIN_MS = SECOND_MS
 /** With more wants than one question takes, the next ones are asked about after so long. */
 const SLIDE_AGAIN_MS = 100
-/** Beyond the expected time a second peer is asked too (replication.md, Settled points: deadlines). */
-const HEDGE_MS = 250
 /** The last wants are asked of two peers at once (2.11). */
 const ENDGAME = 8
 /** Asked without knowing who has them: so few cost less than the question. */
@@ -68,6 +67,8 @@ export class ChunkPlan {
   #isBulk = false
   readonly #peers = new Map<string, PlannedPeer>()
   readonly #lies = new Map<string, { count: number; untilMs: number }>()
+  /** Connected, and refused for now. */
+  readonly #refused = new Set<string>()
 
   constructor(random: () => number) {
     this.#random = random
@@ -79,6 +80,7 @@ export class ChunkPlan {
 
   step(event: FetchEvent, nowMs: number): FetchEffect[] {
     const effects = this.#take(event, nowMs)
+    for (const peer of [...this.#refused]) this.#admit(peer, nowMs)
     if (this.#wants.size === 0) return effects
     return [...effects, ...this.#assign(nowMs), ...this.#inquire(nowMs), ...this.#wake(nowMs)]
   }
@@ -109,7 +111,7 @@ export class ChunkPlan {
     const peer = this.#peers.get(event.peer)
     switch (event.type) {
       case 'peer':
-        if (!this.#isRefused(event.peer, nowMs)) this.#peers.set(event.peer, new PlannedPeer())
+        this.#admit(event.peer, nowMs)
         return
       case 'gone':
         this.#lose(event.peer)
@@ -152,18 +154,28 @@ export class ChunkPlan {
     this.#wants.get(key)?.askedOf.delete(peer)
   }
 
+  #admit(peer: string, nowMs: number): void {
+    this.#refused.delete(peer)
+    if (this.#isRefused(peer, nowMs)) this.#refused.add(peer)
+    else this.#peers.set(peer, new PlannedPeer())
+  }
+
   #lose(peer: string): void {
+    this.#refused.delete(peer)
     for (const key of this.#peers.get(peer)?.asked() ?? []) this.#wants.get(key)?.askedOf.delete(peer)
     this.#peers.delete(peer)
   }
 
-  #lied(peer: string, key: string, nowMs: number): FetchEffect[] {
+  #lied(peer: string, key: string | undefined, nowMs: number): FetchEffect[] {
     const count = (this.#lies.get(peer)?.count ?? 0) + 1
     this.#lies.set(peer, { count, untilMs: nowMs + HOUR_MS })
-    this.#peers.get(peer)?.distrust(key)
-    this.#release(peer, key)
+    if (key !== undefined) {
+      this.#peers.get(peer)?.distrust(key)
+      this.#release(peer, key)
+    }
     if (count < MAX_LIES) return []
     this.#lose(peer)
+    this.#refused.add(peer)
     return [{ type: 'refuse', peer }]
   }
 

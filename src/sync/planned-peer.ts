@@ -1,4 +1,4 @@
-import { MIB } from '../util/units.ts'
+import { MIB, MINUTE_MS } from '../util/units.ts'
 
 /** Chunks on their way from one peer: at first, and at most. Replication.md 2.11, as the next. */
 const FIRST_WINDOW = 4
@@ -9,6 +9,8 @@ const MAX_BYTES = 3 * MIB
 const FIRST_BYTES_PER_MS = 20_000
 /** Slower counts as no slower: what is divided by it stays a time. */
 const SLOWEST_BYTES_PER_MS = 1
+/** A chunk that a peer said it has and then did not give is not asked of it again for so long; collectors do that, too. */
+const DISBELIEF_MS = MINUTE_MS
 /** Weight of the last measurement. */
 const NEWEST = 0.25
 
@@ -56,9 +58,11 @@ export class PlannedPeer {
     for (const [key, held] of has) this.#known.set(key, { has: held, atMs: nowMs })
   }
 
-  /** It said so when asked for the chunk itself. */
+  /** It said so when asked for the chunk itself. Who had said that it has it is slow, and not believed for a while. */
   lacks(key: string, nowMs: number): void {
-    this.#known.set(key, { has: false, atMs: nowMs })
+    const isContradiction = this.#known.get(key)?.has === true
+    this.#known.set(key, { has: false, atMs: isContradiction ? nowMs + DISBELIEF_MS : nowMs })
+    if (isContradiction) this.#slowDown()
   }
 
   /** Nobody wants it any more; what is on its way stays so until it is here. */
@@ -130,6 +134,10 @@ export class PlannedPeer {
     const ask = this.#asks.get(key)
     if (ask === undefined || ask.isLate || ask.dueMs > nowMs) return
     ask.isLate = true
+    this.#slowDown()
+  }
+
+  #slowDown(): void {
     this.#window = Math.max(1, Math.floor(this.#window / 2))
     this.#bytesPerMs = Math.max(SLOWEST_BYTES_PER_MS, this.#bytesPerMs / 2)
   }

@@ -1,5 +1,5 @@
 import { setImmediate as breathe } from 'node:timers/promises'
-import { ConflictError, LimitError, MalformedError } from '../errors.ts'
+import { ConflictError, CorruptError, LimitError, MalformedError } from '../errors.ts'
 import { descriptorId } from '../format/descriptor.ts'
 import { decodeOperation, logId, operationHash, repositoryId } from '../format/operation.ts'
 import type { SignedOperation } from '../format/operation.ts'
@@ -9,7 +9,7 @@ import { readArrival } from '../repo/arrival.ts'
 import type { Authority } from '../repo/authority.ts'
 import type { OperationReader } from '../repo/operation-reader.ts'
 import type { Received } from '../repo/repositories.ts'
-import { EMPTY, equalBytes, toHex } from '../util/bytes.ts'
+import { compareBytes, EMPTY, equalBytes, toHex } from '../util/bytes.ts'
 import { MIB } from '../util/units.ts'
 import type { AbortOptions } from '../util/units.ts'
 import type { GovernanceRecords } from './sync-answers.ts'
@@ -34,6 +34,8 @@ export interface Replica {
 export interface Cursor {
   readonly database: Uint8Array
   readonly change: number
+  /** What this node knew of governance then: with more of it, logs that were left may be taken, and all is compared. */
+  readonly governance: Uint8Array
 }
 
 export interface Pulled {
@@ -41,6 +43,8 @@ export interface Pulled {
   readonly cursor: Cursor
   /** New operations, by repository. */
   readonly added: ReadonlyMap<string, number>
+  /** Logs of which this node takes no more, in hex: they have too many branches. Whoever signed them made them so. */
+  readonly poisoned: readonly string[]
 }
 
 /** Of the governance that a peer has and this node lacks: what a realm may come to, see repo/governance-set.ts. */
@@ -52,9 +56,10 @@ const BREATH = 100
 
 /**
  * Brings over what a peer has and this node lacks: governance, then the operations of each repository that differs
- * (replication design 2.8). Nothing is lost where it breaks off: the next pull goes on with what is here by then.
+ * (replication design 2.8). Nothing is lost where it breaks off: the next pull goes on with what is here by then. What a
+ * peer lists it must have, and its lists must advance: a pull from a liar ends, or brings something.
  * @throws {ConflictError} when the peer is of another realm.
- * @throws {MalformedError | LimitError | CorruptError | ForbiddenError} when the peer sends what must not be taken.
+ * @throws {MalformedError | LimitError | ForbiddenError} when the peer sends what must not be taken.
  * @throws {UnavailableError} when it does not answer.
  */
 export async function pull(
@@ -67,19 +72,23 @@ export async function pull(
   const added = new Map<string, number>()
   const hello = await pulling.hello(options.hello)
   await pulling.governance(hello)
+  const governance = replica.governance.digest()
   if (!equalBytes(hello.state, await replica.state())) {
-    for await (const repository of pulling.differing(cursor)) {
+    const last = cursor && equalBytes(cursor.governance, governance) ? cursor : undefined
+    for await (const repository of pulling.differing(last)) {
       const { name, count } = await pulling.repository(repository)
       if (count > 0) added.set(name, (added.get(name) ?? 0) + count)
     }
   }
-  return { hello, added, cursor: { database: hello.database, change: hello.change } }
+  const { database, change } = hello
+  return { hello, added, poisoned: pulling.poisoned, cursor: { database, change, governance } }
 }
 
 class Pull {
   readonly #peer: SyncClient
   readonly #replica: Replica
   readonly #options: AbortOptions
+  readonly poisoned: string[] = []
 
   constructor(peer: SyncClient, replica: Replica, options: AbortOptions) {
     this.#peer = peer
@@ -104,7 +113,7 @@ class Pull {
     for (let hasMore = true; hasMore;) {
       const page = await this.#peer.call('governance', { after }, this.#options)
       hasMore = page.hasMore && page.hashes.length > 0
-      after = page.hashes.at(-1) ?? after
+      after = advance(page.hashes, after)
       for (const hash of page.hashes) if (!known.has(toHex(hash))) missing.push(hash)
       if (missing.length > MAX_RECORDS) throw new LimitError('governance of a peer', MAX_RECORDS, 'records')
     }
@@ -118,10 +127,11 @@ class Pull {
     for (let from = 0; from < missing.length;) {
       const ids = missing.slice(from, from + MAX_OBJECTS)
       const { items } = await this.#peer.call('records', { ids }, this.#options)
-      if (items.length === 0 || items.length > ids.length) throw unasked('governance records')
-      const records = items.filter((record) => record.length > 0)
-      for (const record of records) {
-        if (!ids.some((id) => equalBytes(id, descriptorId(record)))) throw unasked('governance records')
+      if (items.length === 0 || items.length > ids.length)
+        throw liar('governance records that it was not asked for')
+      for (const [index, record] of items.entries()) {
+        if (!equalBytes(ids[index] ?? EMPTY, descriptorId(record)))
+          throw liar('governance records that it was not asked for')
         bytes += record.length
         received.push(record)
       }
@@ -141,7 +151,10 @@ class Pull {
     for (let hasMore = true; hasMore;) {
       const page = await this.#peer.call('repositories', { after }, this.#options)
       hasMore = page.hasMore && page.items.length > 0
-      after = page.items.at(-1)?.repository ?? after
+      after = advance(
+        page.items.map(({ repository }) => repository),
+        after,
+      )
       yield* this.#unequal(page.items)
     }
   }
@@ -166,49 +179,75 @@ class Pull {
   }
 
   async repository(repository: Uint8Array): Promise<{ readonly name: string; readonly count: number }> {
-    const { name, logs } = await this.#peer.call('logs', { repository }, this.#options)
-    if (name === '') return { name, count: 0 }
-    if (!equalBytes(repositoryId(this.#replica.realm, name), repository)) throw unasked('a repository')
-    const own = await this.#replica.operations.logs(repository)
+    const own = new Map((await this.#replica.operations.logs(repository)).map((log) => [toHex(log.id), log]))
+    let after: Uint8Array = EMPTY
     let count = 0
-    for (const log of logs) {
-      if (log.heads.every((head) => this.#replica.operations.holds(head))) continue
-      const id = logId(repository, log.author, log.incarnation)
-      const known = own.find((one) => equalBytes(one.id, id))?.sequence ?? 0
-      count += await this.#log(name, { ...log, id }, Math.min(known, log.sequence) + 1)
+    for (;;) {
+      const { name, logs, hasMore } = await this.#peer.call('logs', { repository, after }, this.#options)
+      if (!equalBytes(repositoryId(this.#replica.realm, name), repository))
+        throw liar('another repository than the one asked for')
+      const ids = logs.map(({ author, incarnation }) => logId(repository, author, incarnation))
+      if (after.length === 0 && ids.length === 0) throw liar('a repository without a log')
+      after = advance(ids, after)
+      for (const [index, log] of logs.entries()) {
+        if (log.heads.every((head) => this.#replica.operations.holds(head))) continue
+        const id = ids[index] ?? EMPTY
+        const known = own.get(toHex(id))?.sequence ?? 0
+        count += await this.#log(name, { ...log, id }, Math.min(known, log.sequence) + 1)
+      }
+      if (!hasMore || logs.length === 0) return { name, count }
     }
-    return { name, count }
   }
 
   /**
    * What this node lacks of a log. When the first new operation follows one that is not here, or a branch is still
-   * missing at the end, the log has forked before: it is read again from 1, 2, 4 … operations earlier.
+   * missing at the end, the log has forked before: it is read again from 1, 2, 4 … operations earlier. A log with too
+   * many branches is its author's doing, not the peer's: it is left, and everything else goes on.
    */
   async #log(name: string, log: LogEnd & { readonly id: Uint8Array }, first: number): Promise<number> {
     let count = 0
-    for (let from = first, step = 1; ; from = Math.max(1, from - step), step *= 2) {
-      count += await this.#operations(name, log.id, from)
-      const isWhole = log.heads.every((head) => this.#replica.operations.holds(head))
-      if (isWhole) return count
-      if (from === 1) throw unasked('the end of a log, without the log,')
+    try {
+      for (let from = first, step = 1; ; from = Math.max(1, from - step), step *= 2) {
+        for await (const added of this.#operations(name, log.id, from)) count += added
+        const isWhole = log.heads.every((head) => this.#replica.operations.holds(head))
+        if (isWhole) return count
+        if (from === 1) throw liar('the end of a log without the log')
+      }
+    } catch (error) {
+      if (!(error instanceof PoisonedLog)) throw error
+      this.poisoned.push(toHex(log.id))
+      return count
     }
   }
 
-  /** Everything of a log from a sequence number on, page by page; up to a gap. */
-  async #operations(name: string, log: Uint8Array, first: number): Promise<number> {
-    let count = 0
+  /** Everything of a log from a sequence number on, page by page, up to a gap; answers how many were new, each time. */
+  async *#operations(name: string, log: Uint8Array, first: number): AsyncGenerator<number> {
     let from = first
     let skip = 0
+    let end: SignedOperation | undefined
     for (;;) {
       const { items, hasMore } = await this.#peer.call('operations', { log, from, skip }, this.#options)
       const operations = await this.#arrivals(items, log, from)
-      const { added, gap } = await this.#replica.repositories.receive(name, operations)
-      count += added
-      const last = operations.at(-1)?.operation.sequence
-      if (!hasMore || gap !== undefined || last === undefined) return count
-      const same = operations.filter(({ operation }) => operation.sequence === last).length
-      skip = last === from ? skip + same : same
-      from = last
+      const last = operations.at(-1)
+      if (last !== undefined && end !== undefined && !isAfter(last, end))
+        throw liar('operations that it was not asked for')
+      const { added, gap } = await this.#receive(name, operations)
+      yield added
+      if (!hasMore || gap !== undefined || last === undefined) return
+      end = last
+      const { sequence } = last.operation
+      const same = operations.filter(({ operation }) => operation.sequence === sequence).length
+      skip = sequence === from ? skip + same : same
+      from = sequence
+    }
+  }
+
+  async #receive(name: string, operations: readonly SignedOperation[]): Promise<Received> {
+    try {
+      return await this.#replica.repositories.receive(name, operations)
+    } catch (cause) {
+      if (cause instanceof LimitError) throw new PoisonedLog(cause.message, { cause })
+      throw cause
     }
   }
 
@@ -218,19 +257,44 @@ class Pull {
     for (const [index, bytes] of items.entries()) {
       if (index % BREATH === BREATH - 1) await breathe()
       const isKnown = this.#replica.operations.holds(operationHash(bytes))
-      const signed = isKnown
-        ? decodeOperation(bytes)
-        : readArrival(bytes, this.#replica.realm, this.#replica.authority())
+      const signed = isKnown ? decodeOperation(bytes) : this.#arrival(bytes)
       const { realm, repository, author, incarnation, sequence } = signed.operation
       const isOfLog = equalBytes(log, logId(repositoryId(realm, repository), author, incarnation))
-      if (!isOfLog || sequence < before) throw unasked('operations')
+      if (!isOfLog || sequence < before) throw liar('operations that it was not asked for')
       before = sequence
       operations.push(signed)
     }
     return operations
   }
+
+  #arrival(bytes: Uint8Array): SignedOperation {
+    try {
+      return readArrival(bytes, this.#replica.realm, this.#replica.authority())
+    } catch (cause) {
+      if (cause instanceof CorruptError) throw liar('an operation that its author did not sign', cause)
+      throw cause
+    }
+  }
 }
 
-function unasked(what: string): MalformedError {
-  return new MalformedError('sync message', `the peer sent ${what} that it was not asked for`)
+/** Only `Pull` sees it. */
+class PoisonedLog extends Error {}
+
+/** The last of a list that rises from `after` on. @throws {MalformedError} for one that does not. */
+function advance(ids: readonly Uint8Array[], after: Uint8Array): Uint8Array {
+  let last = after
+  for (const id of ids) {
+    if (compareBytes(id, last) <= 0) throw liar('a list that does not rise')
+    last = id
+  }
+  return last
+}
+
+/** In the order of a log: by number, then by hash. */
+function isAfter(a: SignedOperation, b: SignedOperation): boolean {
+  return (a.operation.sequence - b.operation.sequence || compareBytes(a.hash, b.hash)) > 0
+}
+
+function liar(what: string, cause?: unknown): MalformedError {
+  return new MalformedError('sync message', `the peer sent ${what}`, { cause })
 }

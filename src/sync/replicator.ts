@@ -1,14 +1,15 @@
-import { isAbort, UnavailableError } from '../errors.ts'
-import { descriptorId } from '../format/descriptor.ts'
+import { isAbort, LimitError, MalformedError } from '../errors.ts'
 import { MAX_SYNC_BYTES } from '../format/sync-message.ts'
 import type { Hello } from '../format/sync-message.ts'
 import type { Channel, PeerHost } from '../net/peer-host.ts'
 import { Bell } from '../util/bell.ts'
-import { equalBytes, toHex } from '../util/bytes.ts'
+import { toHex } from '../util/bytes.ts'
 import type { Logger } from '../util/logger.ts'
 import type { Scheduler } from '../util/scheduler.ts'
 import { MINUTE_MS, SECOND_MS } from '../util/units.ts'
 import type { AbortOptions } from '../util/units.ts'
+import { Accusations } from './accusations.ts'
+import { ObjectSource } from './object-source.ts'
 import { pull } from './pull.ts'
 import type { Cursor, Pulled, Replica } from './pull.ts'
 import { SyncClient } from './sync-client.ts'
@@ -46,6 +47,8 @@ export interface PeerState {
   readonly pulledMs: number | undefined
   /** Why the last one failed. */
   readonly failure: string | undefined
+  /** What it did within the hour that no honest peer does. */
+  readonly accused: string | undefined
 }
 
 interface Neighbour {
@@ -67,6 +70,8 @@ export class Replicator {
   readonly #neighbours = new Map<string, Neighbour>()
   /** How far each peer's changes were followed; it outlives a connection, and neither process. */
   readonly #cursors = new Map<string, Cursor>()
+  readonly #accusations: Accusations
+  readonly #objects: ObjectSource
   readonly #change: Bell
   readonly #stopping = new AbortController()
   readonly #unsubscribe: Array<() => void> = []
@@ -74,6 +79,8 @@ export class Replicator {
 
   constructor(deps: ReplicatorDeps) {
     this.#deps = deps
+    this.#accusations = new Accusations(deps.scheduler, deps.log)
+    this.#objects = new ObjectSource(deps.scheduler, this.#accusations)
     this.#change = new Bell(deps.scheduler)
   }
 
@@ -99,11 +106,10 @@ export class Replicator {
   }
 
   peers(): PeerState[] {
-    return [...this.#neighbours].map(([id, { pulledMs, failure }]) => ({
-      peer: Buffer.from(id, 'hex'),
-      pulledMs,
-      failure,
-    }))
+    return [...this.#neighbours].map(([id, { pulledMs, failure }]) => {
+      const peer = Buffer.from(id, 'hex')
+      return { peer, pulledMs, failure, accused: this.#accusations.against(peer) }
+    })
   }
 
   /** Pulls soon from one peer, if it is connected: somebody said that it has something new. */
@@ -128,34 +134,25 @@ export class Replicator {
 
   /**
    * A descriptor or a page of a chunk list, by SHA-256, of whichever peer has it.
-   * @throws {UnavailableError} when none of those that are connected has it.
+   * @throws {UnavailableError} when none of those that are connected has it. @throws the signal's reason.
    */
   async object(id: Uint8Array, options: AbortOptions = {}): Promise<Uint8Array> {
-    for (const { client } of [...this.#neighbours.values()]) {
-      if (client === undefined) continue
-      try {
-        const { items } = await client.call('objects', { ids: [id] }, options)
-        const [bytes] = items
-        if (bytes !== undefined && equalBytes(descriptorId(bytes), id)) return bytes
-      } catch (error) {
-        options.signal?.throwIfAborted()
-        this.#deps.log.debug(`a peer gave no object: ${messageOf(error)}`, { peer: toHex(client.peer) })
-      }
-    }
-    throw new UnavailableError(`no peer that is connected has ${toHex(id)}`)
+    const clients = [...this.#neighbours.values()].flatMap(({ client }) => client ?? [])
+    return await this.#objects.fetch(id, clients, options)
   }
 
   async #serve(channel: Channel): Promise<void> {
     const { answers, isMember, log } = this.#deps
     const { peer } = channel
-    if (!isMember(peer)) {
-      channel.abort(new Error('not a member of this realm'))
+    if (!isMember(peer) || this.#accusations.isAvoided(peer)) {
+      channel.abort(new Error('not a member of this realm, or one that breaks its rules'))
       return
     }
     try {
       await serveSync(channel, answers, () => this.ring(peer))
     } catch (error) {
-      log.debug(`a sync channel ended: ${messageOf(error)}`, { peer: toHex(peer) })
+      if (isLie(error)) this.#accusations.accuse(peer, messageOf(error))
+      else log.debug(`a sync channel ended: ${messageOf(error)}`, { peer: toHex(peer) })
     }
   }
 
@@ -197,11 +194,14 @@ export class Replicator {
         await this.#pull(peer, neighbour, signal)
         neighbour.failure = undefined
         retryMs = FIRST_RETRY_MS
+        // Who hints without end is asked five times a second.
+        await scheduler.sleep(DEBOUNCE_MS, { signal })
         await neighbour.bell.wait(PERIOD_MS * (0.5 + scheduler.random()), { signal })
       } catch (error) {
         if (signal.aborted || isAbort(error, signal)) return
         neighbour.failure = messageOf(error)
-        log.warn(`cannot follow a peer: ${neighbour.failure}`, { peer: toHex(peer) })
+        if (isLie(error)) this.#accusations.accuse(peer, neighbour.failure)
+        else log.warn(`cannot follow a peer: ${neighbour.failure}`, { peer: toHex(peer) })
         await neighbour.client?.close()
         neighbour.client = undefined
         await scheduler.sleep(retryMs * (0.5 + scheduler.random()), { signal }).catch(() => {})
@@ -219,6 +219,8 @@ export class Replicator {
     const cursor = this.#cursors.get(toHex(peer))
     const pulled = await pull(neighbour.client, replica, cursor, { signal, hello: await hello() })
     this.#cursors.set(toHex(peer), pulled.cursor)
+    for (const id of pulled.poisoned)
+      this.#deps.log.warn('a log has too many branches: cut its node', { log: id })
     neighbour.pulledMs = scheduler.now()
     onPulled(peer, pulled)
   }
@@ -237,6 +239,11 @@ export class Replicator {
       for (const { client } of this.#neighbours.values()) client?.hint().catch(() => {})
     }
   }
+}
+
+/** Not what happens to honest peers. */
+function isLie(error: unknown): boolean {
+  return error instanceof MalformedError || error instanceof LimitError
 }
 
 function messageOf(error: unknown): string {

@@ -1,6 +1,12 @@
 import { createHash } from 'node:crypto'
-import { MAX_ITEMS, MAX_OPERATIONS, MAX_OPERATIONS_BYTES } from '../format/sync-message.ts'
-import type { Hello, RepositoryDigest, SyncRequest, SyncResponse } from '../format/sync-message.ts'
+import {
+  MAX_HEADS,
+  MAX_ITEMS,
+  MAX_LOGS,
+  MAX_OPERATIONS,
+  MAX_OPERATIONS_BYTES,
+} from '../format/sync-message.ts'
+import type { Hello, LogEnd, RepositoryDigest, SyncRequest, SyncResponse } from '../format/sync-message.ts'
 import { MAX_OBJECT_BYTES } from '../format/descriptor.ts'
 import type { OperationReader } from '../repo/operation-reader.ts'
 import { compareBytes, EMPTY, equalBytes } from '../util/bytes.ts'
@@ -41,12 +47,14 @@ export function syncAnswers(deps: SyncAnswersDeps): SyncAnswers {
       }
       return { items, hasMore: false }
     },
-    logs: async ({ repository }) => {
-      const logs = await deps.operations.logs(repository)
-      return {
-        name: deps.operations.repository(repository)?.name ?? '',
-        logs: logs.slice(0, MAX_ITEMS),
+    logs: async ({ repository, after }) => {
+      const name = deps.operations.repository(repository)?.name ?? ''
+      const logs: LogEnd[] = []
+      for await (const log of deps.operations.logsAfter(repository, after)) {
+        if (logs.length === MAX_LOGS) return { name, logs, hasMore: true }
+        logs.push({ ...log, heads: log.heads.slice(0, MAX_HEADS) })
       }
+      return { name, logs, hasMore: false }
     },
     operations: (request) => operations(deps, request),
     objects: ({ ids }) => ({ items: within(ids, deps.object) }),

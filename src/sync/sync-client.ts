@@ -4,12 +4,13 @@ import type { SyncCall, SyncMessage, SyncRequest, SyncResponse } from '../format
 import type { Channel } from '../net/peer-host.ts'
 import type { Scheduler } from '../util/scheduler.ts'
 import { Semaphore } from '../util/semaphore.ts'
-import { SECOND_MS } from '../util/units.ts'
 import type { AbortOptions } from '../util/units.ts'
+import { ANSWER_MS } from './deadlines.ts'
 
-/** Requests under way at once on one channel. Replication.md 2.8, as the next. */
+/** Requests under way at once on one channel (replication.md 2.8). */
 const MAX_OUTSTANDING = 8
-const REQUEST_MS = 30 * SECOND_MS
+/** Requests that nobody waits for any more and that may still be answered; with more of them the peer is gone. Ours. */
+const MAX_ABANDONED = 256
 
 interface Pending {
   readonly call: SyncCall
@@ -23,6 +24,8 @@ export class SyncClient {
   readonly #scheduler: Scheduler
   readonly #room = new Semaphore(MAX_OUTSTANDING)
   readonly #pending = new Map<number, Pending>()
+  /** Their answers may come late, once each. */
+  readonly #abandoned = new Set<number>()
   readonly #ended: Promise<void>
   #failure: Error | undefined
   #next = 0
@@ -52,7 +55,7 @@ export class SyncClient {
     body: SyncRequest<C>,
     { signal }: AbortOptions = {},
   ): Promise<SyncResponse<C>> {
-    return this.#room.run(() => this.#ask(call, body, signal))
+    return this.#room.run(() => this.#ask(call, body, signal), { ...(signal && { signal }) })
   }
 
   /** Tells the peer that something has changed here. */
@@ -79,14 +82,14 @@ export class SyncClient {
     try {
       return await new Promise<SyncResponse<C>>((resolve, reject) => {
         this.#pending.set(number, { call, reject, resolve: (answer) => resolve(answer as SyncResponse<C>) })
-        this.#scheduler.sleep(REQUEST_MS, { signal: deadline.signal }).then(
+        this.#scheduler.sleep(ANSWER_MS, { signal: deadline.signal }).then(
           () => reject(new UnavailableError(`the peer did not answer ${call} in time`)),
           (error: unknown) => reject(error),
         )
         this.#channel.send(encodeRequest(call, number, body)).catch(reject)
       })
     } finally {
-      this.#pending.delete(number)
+      if (this.#pending.delete(number)) this.#abandon(number)
       signal?.removeEventListener('abort', stop)
       deadline.abort()
     }
@@ -105,12 +108,25 @@ export class SyncClient {
   }
 
   #take(message: SyncMessage): void {
-    const pending = 'number' in message ? this.#pending.get(message.number) : undefined
-    if (message.type === 'error') {
-      pending?.reject(new UnavailableError(`the peer refused ${pending.call}: ${message.code}`))
-    } else if (message.type !== 'response' || (pending !== undefined && pending.call !== message.call)) {
-      throw new MalformedError('sync message', 'it is not the answer to what was asked')
-    } else pending?.resolve(message.body)
+    const number = 'number' in message ? message.number : -1
+    if (this.#abandoned.delete(number)) return
+    const pending = this.#pending.get(number)
+    if (pending !== undefined && message.type === 'error') {
+      this.#pending.delete(number)
+      pending.reject(new UnavailableError(`the peer refused ${pending.call}: ${message.code}`))
+    } else if (message.type === 'response' && message.call === pending?.call) {
+      this.#pending.delete(number)
+      pending.resolve(message.body)
+    } else throw new MalformedError('sync message', 'it is not the answer to what was asked')
+  }
+
+  /** Nobody waits for its answer any more. */
+  #abandon(number: number): void {
+    this.#abandoned.add(number)
+    if (this.#abandoned.size <= MAX_ABANDONED) return
+    const failure = new UnavailableError('the peer does not answer')
+    this.#channel.abort(failure)
+    this.#end(failure)
   }
 
   #end(error: Error): void {

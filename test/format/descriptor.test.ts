@@ -69,6 +69,21 @@ describe('descriptor', () => {
     'a page too many': { nChunks: 0 },
     'fewer bytes than chunks': { bytes: 1 },
     'an unknown field': { extra: 1 },
+    // What others would gather in memory: 15 GB of one part again and again, 200 million rows of one page.
+    'a size that nobody reads': {
+      size: 30_000 * FLIST_PART_BYTES,
+      parts: Array.from({ length: 30_000 }, () => digest(3)),
+    },
+    'a page again and again': {
+      chunks: Array.from({ length: 20 }, () => digest(5)),
+      nChunks: 20 * CHUNK_LIST_PAGE_ROWS,
+      bytes: 1e9,
+    },
+    'more chunks than anybody has': {
+      chunks: Array.from({ length: 257 }, (_, at) => digest(at)),
+      nChunks: 257 * CHUNK_LIST_PAGE_ROWS,
+      bytes: 1e9,
+    },
   }
   for (const [what, change] of Object.entries(wrong)) {
     it(`is refused with ${what}`, () => {

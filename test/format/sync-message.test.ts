@@ -49,8 +49,8 @@ const MESSAGES: ReadonlyArray<readonly [bytes: Uint8Array, message: SyncMessage]
       ] as const,
   ),
   [
-    encodeResponse('logs', 5, { name: 'alice', logs: [log] }),
-    { type: 'response', call: 'logs', number: 5, body: { name: 'alice', logs: [log] } },
+    encodeResponse('logs', 5, { name: 'alice', logs: [log], hasMore: true }),
+    { type: 'response', call: 'logs', number: 5, body: { name: 'alice', logs: [log], hasMore: true } },
   ],
   [
     encodeRequest('operations', 6, { log: filled(32, 1), from: 1, skip: 2 }),
@@ -117,8 +117,14 @@ describe('sync messages', () => {
     assert.throws(() => decodeSyncMessage(ids), MalformedError)
     const operations = encodeCbor([64 + 4, 1, { items: [filled(16 * 1024 + 1, 0)], more: false }])
     assert.throws(() => decodeSyncMessage(operations), MalformedError)
-    const logs = encodeCbor([64 + 3, 1, { name: 'a', logs: [[filled(32, 1), filled(8, 1), 1, []]] }])
+    const logs = encodeCbor([
+      64 + 3,
+      1,
+      { name: 'a', logs: [[filled(32, 1), filled(8, 1), 1, []]], more: false },
+    ])
     assert.throws(() => decodeSyncMessage(logs), MalformedError)
+    const skip = encodeCbor([4, 1, { log: filled(32, 1), from: 1, skip: 256 }])
+    assert.throws(() => decodeSyncMessage(skip), MalformedError)
     assert.throws(() => decodeSyncMessage(new Uint8Array(2 * 1024 * 1024)), LimitError)
     assert.throws(() => decodeSyncMessage(encodeCbor([60, 1, {}])), MalformedError)
     assert.throws(() => decodeSyncMessage(encodeCbor([127, 1, { more: 1 }])), MalformedError)

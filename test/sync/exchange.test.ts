@@ -129,7 +129,8 @@ describe('flists and chunks between nodes', () => {
     const sent = sites.nodes.map(({ site }) => site?.sentBytes ?? 0)
     const total = sent.reduce((sum, bytes) => sum + bytes, 0)
     const image = 400 * 1000 + 700 * KIB
-    assert.ok(total < 4.6 * image, `${total} bytes for four copies`)
+    // The larger part of the flist file, once or twice: it takes longer than a hedge over such a line.
+    assert.ok(total < 4.95 * image, `${total} bytes for four copies`)
     assert.ok(
       total - (sent[0] ?? 0) > 0.5 * image,
       `${sent.join()}: nearly everything came from the first node`,

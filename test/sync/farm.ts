@@ -183,5 +183,9 @@ export async function lived({ seed, steps }: { seed: number; steps: readonly Ste
   const farm = new Farm(seed)
   await farm.play(steps)
   await farm.settle()
+  // Honest nodes never take each other for liars, whatever the network and their disks do.
+  for (const one of farm.nodes) {
+    for (const { accused } of one.replicator?.peers() ?? []) assert.equal(accused, undefined)
+  }
   return farm
 }

@@ -99,6 +99,7 @@ export class SimulatedNode {
   isRunning = false
   repositories!: SignedRepositories
   readonly authority = new TestAuthority()
+  log = SILENT
   readonly #records = new Map<string, Uint8Array>()
   #governance = new TestGovernance(this.#records, this.authority)
   #host: SimulatedHost | undefined
@@ -152,7 +153,7 @@ export class SimulatedNode {
       rows,
       repositories,
       scheduler: simulation,
-      log: SILENT,
+      log: this.log,
       clock,
     }
     if (this.site === undefined) this.replicator = createReplicator(shared)
