@@ -35,17 +35,24 @@ export class HeadFilter {
   }
 
   judge({ bytes, author, source }: HeadArrival): Verdict {
-    const { realm, isMember, now } = this.#options
     // Who was admitted a moment ago is a member elsewhere already: no blame.
-    if (author === undefined || source === undefined || !isMember(author) || !isMember(source)) return IGNORE
-    const last = this.#last.get(toHex(author))
-    const isTooSoon = last !== undefined && now() - last.arrivedMs < MIN_PAUSE_MS
-    if (isTooSoon) return equalBytes(author, source) ? REJECT : IGNORE // before any signature is checked
+    if (author === undefined || source === undefined || !this.#areMembers(author, source)) return IGNORE
+    const last = this.#last.get(toHex(author)) ?? NEVER
+    const nowMs = this.#options.now()
+    if (nowMs - last.arrivedMs < MIN_PAUSE_MS) return equalBytes(author, source) ? REJECT : IGNORE
     const head = readHead(bytes)
-    if (head === undefined || !equalBytes(head.realm, realm) || !equalBytes(head.node, author)) return REJECT
-    if (!this.#isTimely(head, last?.headMs ?? -1)) return IGNORE
-    this.#last.set(toHex(author), { headMs: head.atMs, arrivedMs: now() })
+    if (head === undefined || !this.#isOf(head, author)) return REJECT
+    if (!this.#isTimely(head, last.headMs)) return IGNORE
+    this.#last.set(toHex(author), { headMs: head.atMs, arrivedMs: nowMs })
     return { is: 'accepted', head }
+  }
+
+  #areMembers(...peers: Uint8Array[]): boolean {
+    return peers.every((peer) => this.#options.isMember(peer))
+  }
+
+  #isOf({ realm, node }: HeadHint, author: Uint8Array): boolean {
+    return equalBytes(realm, this.#options.realm) && equalBytes(node, author)
   }
 
   /** Of today, and none that somebody repeats. */
@@ -54,6 +61,7 @@ export class HeadFilter {
   }
 }
 
+const NEVER = { headMs: -1, arrivedMs: -Infinity }
 const IGNORE: Verdict = { is: 'ignore' }
 const REJECT: Verdict = { is: 'reject' }
 
