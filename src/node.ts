@@ -24,6 +24,7 @@ import { openOwnRealm, tokenRealm } from './repo/own-realm.ts'
 import type { Realm } from './repo/realm.ts'
 import { openRepositories, type SignedRepositories } from './repo/repositories.ts'
 import { Tokens, type TokensDeps } from './repo/tokens.ts'
+import { Purger } from './purger.ts'
 import { createRespServer } from './resp/server.ts'
 import { openDatabase, type Database } from './store/database.ts'
 import { RowLeases } from './store/leases.ts'
@@ -76,21 +77,21 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
   const httpAddresses = await listening('http', () => http.start())
   const kept = await openKept(parts, config, http, options)
   const { database, flists, repositories, identity, tokens, admin, folder, leases, controlSocket } = kept
-  const { chunks } = database
   const { inspector, merger, ingest, codec } = await openWorkers(parts, config, kept)
   const replicated = await openPeers(parts, config, kept, options)
-  const { resp, jobs } = await openTraffic(parts, config, { ...kept, codec, replicated }, options)
+  const { resp, jobs, purger } = await openTraffic(parts, config, { ...kept, codec, replicated }, options)
 
   const site = siteOptions(config, options, options.isPublic ? resp.addresses : config.resp, httpAddresses)
   const running = { config, identity, repositories, database, replicated, startedAtMs, clock }
   const deps: HttpDeps = {
     repositories,
     flists,
-    chunks,
-    receiver: { receive: (id, bytes) => receiveChunk(chunks, id, bytes) },
+    chunks: database.chunks,
+    receiver: { receive: (id, bytes) => receiveChunk(database.chunks, id, bytes) },
     space: database.space,
     leases,
     replicated,
+    purges: purger,
     inspector,
     merger,
     codec,
@@ -167,12 +168,14 @@ async function openKept(
   if (realm.isShared) await tokens.shareRevocations()
   const admin = await tokens.ensureAdminToken(folder.tokenFile)
   const leases = new RowLeases(rows, clock)
-  const flists = new RowFlistStore(rows, chunks)
+  const isPurged = (flist: Uint8Array) => realm.governance.isPurged(flist)
+  const flists = new RowFlistStore(rows, chunks, isPurged)
   const repositories = await openRepositories({
     rows,
     identity,
     clock,
     authority: () => realm.governance,
+    isPurged,
     // Outside of what is kept here names are shown as they are everywhere, and fetched when somebody reads.
     ...(config.farm.subscription !== CACHE && { holds: (id) => flists.numberOf(id) !== undefined }),
   })
@@ -269,7 +272,7 @@ async function openTraffic(
   kept: Kept & { readonly codec: ChunkCodec; readonly replicated: Replicated },
   { log, clock = Date.now, isPublic }: NodeOptions,
 ) {
-  const { folder, database, flists, repositories, leases, codec, replicated } = kept
+  const { folder, database, flists, repositories, leases, codec, replicated, realm } = kept
   const { rows, chunks } = database
   const { resp: listen, respPassword: password, readonly, chunkCacheBytes: cacheBytes } = config
   const resp = createRespServer(
@@ -277,11 +280,19 @@ async function openTraffic(
     { listen, password, readonly, cacheBytes },
   )
   const forget = (ids: readonly Uint8Array[]) => resp.forget(ids)
+  const store = { rows, chunks, flists, leases, onDeleted: forget }
+  const purger = await parts.open(
+    'purger',
+    () => new Purger({ realm, admin: kept.realmAdmin, repositories, store, log }),
+    (opened) => opened.stop(),
+  )
+  await purger.start()
   const jobs = await parts.open(
     'jobs',
     () => {
-      const collector = { rows, chunks, flists, leases, clock, onDeleted: forget }
-      return new NodeJobs({ folder, database, flists, repositories, collector, codec, log }, config)
+      const collector = { ...store, clock }
+      const isPurged = (flist: Uint8Array) => purger.isPurged(flist)
+      return new NodeJobs({ folder, database, flists, repositories, isPurged, collector, codec, log }, config)
     },
     (opened) => opened.stop(),
   )
@@ -293,7 +304,7 @@ async function openTraffic(
     )
     jobs.start()
   }
-  return { resp, jobs }
+  return { resp, jobs, purger }
 }
 
 /** The system's error of a port that is taken, as a sentence. */

@@ -34,6 +34,7 @@ export interface NodeJobsDeps {
   readonly database: Database
   readonly flists: RowFlistStore
   readonly repositories: SignedRepositories
+  readonly isPurged: (flist: Uint8Array) => boolean
   readonly collector: Omit<CollectorDeps, 'liveFlists'>
   readonly codec: Pick<ChunkCodec, 'decode'>
   readonly log: Logger
@@ -135,8 +136,8 @@ export class NodeJobs implements Operator {
     signal: AbortSignal | undefined,
   ): Promise<number> {
     let operations = 0
-    const { repositories, flists } = this.#deps
-    const holds = (id: Uint8Array) => flists.numberOf(id) !== undefined
+    const { repositories, flists, isPurged } = this.#deps
+    const holds = (id: Uint8Array) => flists.numberOf(id) !== undefined || isPurged(id)
     for await (const problem of repositories.checkOperations({
       holds,
       signal,

@@ -23,12 +23,18 @@ export interface Command {
   run(context: CommandContext): Promise<ExitCode>
 }
 
+/** What is typed or piped in. */
+export interface Input extends AsyncIterable<Uint8Array> {
+  /** A person may answer. */
+  readonly isTTY?: boolean | undefined
+}
+
 export interface CommandContext {
   readonly args: readonly string[]
   readonly options: Options
   /** The node: the running one of the data folder, one started for this command, or a remote one. Opened once. */
   readonly client: () => Promise<NodeClient>
-  readonly stdin: AsyncIterable<Uint8Array>
+  readonly stdin: Input
   readonly stdout: Output
   readonly stderr: Output
   readonly signal: AbortSignal

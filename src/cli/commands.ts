@@ -15,6 +15,7 @@ import { merge } from './merge.ts'
 import { mv } from './mv.ts'
 import { peers } from './peers.ts'
 import { promote } from './promote.ts'
+import { purge } from './purge.ts'
 import { put } from './put.ts'
 import { resolve } from './resolve.ts'
 import { restore } from './restore.ts'
@@ -54,6 +55,7 @@ export const COMMANDS: readonly Command[] = [
   history,
   conflicts,
   resolve,
+  purge,
   status,
   peers,
   createToken,

@@ -2,7 +2,14 @@
 import { HubError, isAbort, type HubErrorCode } from '../errors.ts'
 import { parseWords, type OptionRow, type SettingRow } from './arguments.ts'
 import { HttpNodeClient, type NodeAddress, type NodeClient } from './client.ts'
-import { UsageError, type Command, type CommandContext, type ExitCode, type OfflineNode } from './command.ts'
+import {
+  UsageError,
+  type Command,
+  type CommandContext,
+  type ExitCode,
+  type Input,
+  type OfflineNode,
+} from './command.ts'
 import { COMMANDS } from './commands.ts'
 import { commandHelp, overview } from './help.ts'
 import { version } from './version.ts'
@@ -13,7 +20,7 @@ import { ReaderGoneError, StreamOutput, printable, type Output, type TerminalStr
 export interface Program {
   readonly version: string
   readonly settings: readonly SettingRow[]
-  readonly stdin: AsyncIterable<Uint8Array>
+  readonly stdin: Input
   readonly stdout: TerminalStream
   readonly stderr: TerminalStream
   /** Aborted by the first SIGINT or SIGTERM. */

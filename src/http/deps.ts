@@ -3,11 +3,11 @@ import type { ChunkCodec } from '../format/chunk-codec.ts'
 import type { ChunkAddress } from '../flist/metadata.ts'
 import type { FlistInspector } from '../flist/inspector.ts'
 import type { ImageSource, Ingest, IngestLayers, Merger } from './flist-ports.ts'
-import type { Repositories } from '../repo/entry.ts'
+import type { Repositories, User } from '../repo/entry.ts'
 import type { ThreeBotLogin } from '../repo/three-bot-login.ts'
 import type { Tokens } from '../repo/tokens.ts'
 import type { ChunkStore } from '../store/chunk-store.ts'
-import type { FlistStore, Leases } from '../store/flist-store.ts'
+import type { FlistId, FlistStore, Leases } from '../store/flist-store.ts'
 import type { Replicated } from '../sync/replicated.ts'
 import type { Logger } from '../util/logger.ts'
 import type { AbortOptions } from '../util/units.ts'
@@ -46,6 +46,25 @@ export interface Operator {
   backup(directory: string, options: LongOptions): Promise<unknown>
 }
 
+/** What a purge removed on this node, and what it could not. */
+export interface PurgeReport {
+  /** `repo/name` of all that showed it. */
+  readonly names: readonly string[]
+  readonly chunks: number
+  readonly bytes: number
+  /** Chunks that stay, because other flists or uploads have them. */
+  readonly kept: number
+}
+
+/** What must not exist on any node of the realm. */
+export interface Purges {
+  isPurged(flist: FlistId): boolean
+  /** Removes a flist for good, everywhere; once begun, it is done. @throws {ForbiddenError} where this node may not. */
+  purge(flist: FlistId, user: User): Promise<PurgeReport>
+  /** Drops chunks at once that nothing has and nobody holds: they came with a flist that was refused. */
+  discard(chunkIds: readonly Uint8Array[]): Promise<void>
+}
+
 /** Verified bytes of strangers on their way into the store. */
 export interface ChunkReceiver {
   /** Resolves to false when the chunk was known. @throws {InvalidInputError} when `bytes` do not hash to `id`. */
@@ -66,6 +85,7 @@ export interface HttpDeps {
   readonly space: DiskSpace
   readonly leases: Leases
   readonly replicated: Replicated
+  readonly purges: Purges
   readonly inspector: FlistInspector
   readonly codec: ChunkCodec
   /** Is this the chunk address of a member of the realm? Stored flists never carry one. */

@@ -4,6 +4,7 @@ import type { Descriptor } from '../format/descriptor.ts'
 import type { ChunkSource, ChunkStore } from '../store/chunk-store.ts'
 import type { FlistId, FlistStore } from '../store/flist-store.ts'
 import type { Replicated } from '../sync/replicated.ts'
+import type { Purges } from './deps.ts'
 import { SECOND_MS, type AbortOptions } from '../util/units.ts'
 
 /** What a client waits at most until a flist or a chunk has come (replication.md, Settled points: deadlines). */
@@ -12,6 +13,7 @@ const FETCH_MS = 30 * SECOND_MS
 export interface FlistReaderDeps {
   readonly flists: Pick<FlistStore, 'read' | 'descriptor'>
   readonly replicated: Pick<Replicated, 'isShared' | 'fetchFlist'>
+  readonly purges: Pick<Purges, 'isPurged'>
 }
 
 /** The one way from names to what they lead to: nothing else reads flists for clients. */
@@ -38,12 +40,18 @@ export class FlistReader {
   /** Sees to it that the flist is here. @throws as `read`. */
   async require(id: FlistId, options: AbortOptions = {}): Promise<Descriptor> {
     const { flists } = this.#deps
+    this.refusePurged(id)
     const held = flists.descriptor(id)
     if (held !== undefined) return held
     await this.#fetch(id, options)
     const fetched = flists.descriptor(id)
     if (fetched !== undefined) return fetched
     throw new NotFoundError('source not found')
+  }
+
+  /** For what was read before, and kept. @throws {NotFoundError} for a flist that must not exist. */
+  refusePurged(id: FlistId): void {
+    if (this.#deps.purges.isPurged(id)) throw new NotFoundError('this version was purged')
   }
 
   /** A node alone has nobody to ask. */
@@ -83,7 +91,7 @@ async function inTime<T>(
     return await work(signal === undefined ? late : AbortSignal.any([late, signal]))
   } catch (cause) {
     signal?.throwIfAborted()
-    if (!late.aborted || !isAbort(cause)) throw cause
+    if (!isAbort(cause)) throw cause // a deadline: ours, or that of the fetch which others began before
     throw new UnavailableError(
       `${what} is on other nodes, and none of them has sent it in ${withinMs / SECOND_MS} s: try again later`,
       { cause },

@@ -39,14 +39,16 @@ export class FlistViews {
   }
 
   dump(id: FlistId): Promise<Answer> {
-    return this.#answer('dump ' + toHex(id))
+    return this.#answer('dump', id)
   }
 
   metadata(id: FlistId): Promise<Answer> {
-    return this.#answer('meta ' + toHex(id))
+    return this.#answer('meta', id)
   }
 
-  async #answer(key: string): Promise<Answer> {
+  async #answer(form: 'dump' | 'meta', id: FlistId): Promise<Answer> {
+    this.#flists.refusePurged(id)
+    const key = `${form} ${toHex(id)}`
     return this.#answers.get(key) ?? (await this.#build(key))
   }
 

@@ -35,6 +35,7 @@ export function createPreview(site: Site): ShowPreview {
 
   /** The directory that the query names; the walk that finds it is kept. */
   const folderOf = async (call: Call, id: FlistId): Promise<FolderView> => {
+    site.library.refusePurged(id)
     const path = wantedPath(call) ?? EMPTY
     const from = pageStart(call)
     const key = `${toHex(id)} ${from} ${asBuffer(path).toString('base64')}`

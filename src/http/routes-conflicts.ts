@@ -15,7 +15,7 @@ import type { Site } from './site.ts'
 
 /** Names that were written at the same time on two nodes, and how one version is chosen. */
 export function conflictRoutes(site: Site): Route[] {
-  const { repositories, options } = site
+  const { repositories } = site
 
   const list = async (call: Call, names: readonly string[], nameOf: (contested: Contested) => string) => {
     const isPast = queryOf(call, 'past') !== undefined
@@ -30,7 +30,7 @@ export function conflictRoutes(site: Site): Route[] {
     const items = await Promise.all(
       page.items.map(async (one) => ({
         name: nameOf(one),
-        ...(await versionsOf(repositories, one, lost, options)),
+        ...(await versionsOf(site, one, lost)),
       })),
     )
     return compactJson({ items, next: page.next })
@@ -122,24 +122,24 @@ function settled(repositories: Repositories, repository: string): Promise<NamePl
 }
 
 /** What stands, and what lost against it, or did. `winner` is null for a name that is deleted now. */
-async function versionsOf(
-  repositories: Repositories,
-  place: Contested,
-  lost: VersionState,
-  { publicUrl }: { readonly publicUrl: string },
-) {
+async function versionsOf({ repositories, purges, options }: Site, place: Contested, lost: VersionState) {
   const items = await repositories.history(place.repository, place.name, place.tag)
   const of = (wanted: VersionState) =>
     items
       .filter(({ state, target }) => state === wanted && target !== undefined)
-      .map((item) => versionView(item, place, publicUrl))
+      .map((item) => {
+        return { ...historyView(item, purges), ...addressOf(item, place, options) }
+      })
   return { winner: of('current')[0] ?? null, others: of(lost) }
 }
 
-/** Only flists can be had by version: `url` is null for links, and for what counts nowhere. */
-function versionView(item: HistoryItem, { repository, name }: Contested, publicUrl: string): object {
-  const hash8 = toHex(item.operation).slice(0, 8)
+/** Only flists can be had by version: `url` is null for links. */
+function addressOf(
+  { operation, kind }: HistoryItem,
+  { repository, name }: Contested,
+  { publicUrl }: { readonly publicUrl: string },
+) {
+  const hash8 = toHex(operation).slice(0, 8)
   const versioned = name.replace(/(\.flist|\.fl)$/, `~${hash8}$1`)
-  const url = item.kind === 'file' ? publicUrl + pathOf(repository, versioned) : null
-  return { ...historyView(item), hash8, url }
+  return { hash8, url: kind === 'file' ? publicUrl + pathOf(repository, versioned) : null }
 }

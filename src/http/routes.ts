@@ -7,6 +7,7 @@ import { contentRoutes } from './routes-content.ts'
 import { conflictRoutes } from './routes-conflicts.ts'
 import { historyRoutes } from './routes-history.ts'
 import { dockerRoutes } from './routes-docker.ts'
+import { purgeRoutes } from './routes-purge.ts'
 import { operatorRoutes } from './routes-operator.ts'
 import { tagRoutes } from './routes-tags.ts'
 import { tokenRoutes } from './routes-tokens.ts'
@@ -48,6 +49,7 @@ export function routesOf(site: Site, metrics: HttpMetrics): Route[] {
     ...farmRoutes(site),
     ...historyRoutes(site),
     ...conflictRoutes(site),
+    ...purgeRoutes(site),
     ...infoRoutes(site),
     ...contentRoutes(site),
     ...chunkRoutes(site),

@@ -52,12 +52,14 @@ export class ServedFlists {
 
   /** @throws as `FlistReader.read`. */
   async get(id: FlistId): Promise<ServedFlist> {
+    this.#flists.refusePurged(id)
     const key = toHex(id)
     return this.#rendered.get(key) ?? (await this.#render(key))
   }
 
   /** Size and md5 of the served bytes, remembered longer than the bytes. */
   async digest(id: FlistId): Promise<ServedDigest> {
+    this.#flists.refusePurged(id)
     return this.#digests.get(toHex(id)) ?? (await this.get(id))
   }
 

@@ -8,6 +8,13 @@ import { viewOf } from './operation-batch.ts'
 /** Is a flist here, whole? Synchronous. */
 export type Holds = (flist: FlistId) => boolean
 
+/** What is here, and what must not be anywhere. */
+export interface Holding {
+  readonly holds: Holds
+  /** Of a flist that was purged: no name shows it, and nobody waits for it. */
+  readonly isPurged: Holds
+}
+
 export function isHeld(view: ViewRow | undefined, holds: Holds): boolean {
   return view?.target.kind !== 'file' || holds(view.target.flist)
 }

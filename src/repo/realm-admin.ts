@@ -152,6 +152,11 @@ export class RealmAdmin {
     })
   }
 
+  /** From now on no member keeps this flist, or takes it again. @throws {ForbiddenError} where this node may not say so. */
+  async purge(flist: Uint8Array): Promise<void> {
+    await this.#sign((state) => (state.isPurged(flist) ? [] : [{ type: 'flist.purge', flist }]))
+  }
+
   /** Voids tokens by id, or all of a user that were made up to now, on every member. */
   async revoke(
     what: ReadonlyArray<{ readonly token: Uint8Array } | { readonly user: string }>,

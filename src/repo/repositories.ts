@@ -14,7 +14,7 @@ import type { CheckOptions, OperationProblem } from './check.ts'
 import type { Change, Entry, HistoryItem, NamePlace, Repositories, Resolved, User } from './entry.ts'
 import { liveFlists, readHeads, readHistory, readQuarantined, settledKeys } from './history.ts'
 import type { Retention } from './history.ts'
-import type { Holds } from './held-revision.ts'
+import type { Holding, Holds } from './held-revision.ts'
 import { HybridClock } from './hybrid-clock.ts'
 import type { Clock } from './hybrid-clock.ts'
 import { createIncarnation, incarnationChange } from './identity.ts'
@@ -49,6 +49,8 @@ export interface RepositoriesDeps {
   readonly authority: () => Authority
   /** Without it every flist counts as held. */
   readonly holds?: Holds
+  /** Must a flist not exist? Its names are not shown. */
+  readonly isPurged?: Holds
 }
 
 /** What became of operations that a peer sent. */
@@ -60,7 +62,7 @@ export interface Received {
 }
 
 export async function openRepositories(deps: RepositoriesDeps): Promise<SignedRepositories> {
-  const { repositories, nextChange } = await loadRepositories(deps.rows, deps.holds ?? holdsAll)
+  const { repositories, nextChange } = await loadRepositories(deps.rows, holdingOf(deps))
   return new SignedRepositories(deps, repositories, nextChange)
 }
 
@@ -73,7 +75,7 @@ export class SignedRepositories implements Repositories {
   readonly #identity: Identity
   readonly #wall: Clock
   readonly #authority: () => Authority
-  readonly #holds: Holds
+  readonly #holding: Holding
   readonly #clock: HybridClock
   readonly #memory: RepositoryMemory
   readonly #turns = new KeyedMutex()
@@ -83,16 +85,13 @@ export class SignedRepositories implements Repositories {
   #incarnation: Uint8Array
   #nextChange: number
 
-  constructor(
-    { rows, identity, clock, authority, holds = holdsAll }: RepositoriesDeps,
-    memory: RepositoryMemory,
-    nextChange: number,
-  ) {
+  constructor(deps: RepositoriesDeps, memory: RepositoryMemory, nextChange: number) {
+    const { rows, identity, clock, authority } = deps
     this.#rows = rows
     this.#identity = identity
     this.#wall = clock
     this.#authority = authority
-    this.#holds = holds
+    this.#holding = holdingOf(deps)
     this.#clock = new HybridClock(clock)
     this.#incarnation = identity.incarnation
     this.#memory = memory
@@ -252,6 +251,30 @@ export class SignedRepositories implements Repositories {
     }
   }
 
+  /** Takes names out of sight whose flist has been purged since they were shown, and makes caches look again. */
+  async hidePurged(): Promise<void> {
+    const { isPurged } = this.#holding
+    this.#memory.touch()
+    for (const { name } of [...this.#memory.states()]) {
+      await this.#turns.run(name, async () => {
+        const state = await this.#state(name)
+        const shown = state.view
+          .entries()
+          .flatMap(({ name: one, target }) =>
+            target.kind === 'file' && isPurged(target.flist) ? [effectKey({ name: one })] : [],
+          )
+        const awaited = [...state.awaited].flatMap(([key, id]) => (isPurged(id) ? [key] : []))
+        const rows = [...new Set([...shown, ...awaited])].map(
+          (key): readonly [string, ViewRow | undefined] => {
+            const row = this.#rows.get(SPACES.view, viewKey(name, key))
+            return [key, row && decodeViewRow(row)]
+          },
+        )
+        if (rows.length > 0) await this.#show(state, new Map(rows))
+      })
+    }
+  }
+
   #idOf(repository: string): Uint8Array {
     return repositoryId(this.#identity.realm, repository)
   }
@@ -260,7 +283,7 @@ export class SignedRepositories implements Repositories {
   async #state(name: string): Promise<RepositoryState> {
     const empty = emptyState(name, this.#idOf(name))
     if (this.#stale.has(name)) {
-      const state = await loadRepository(this.#rows, empty, this.#holds)
+      const state = await loadRepository(this.#rows, empty, this.#holding)
       if (state !== undefined) this.#memory.add(state)
       this.#stale.delete(name)
     }
@@ -384,7 +407,7 @@ export class SignedRepositories implements Repositories {
   }
 
   async #show(state: RepositoryState, views: Made['views']): Promise<void> {
-    const shown = await heldViews(this.#rows, state, views, this.#holds)
+    const shown = await heldViews(this.#rows, state, views, this.#holding)
     this.#memory.commit(state, () => showAll(state, shown))
     this.#announce(state.name)
   }
@@ -392,7 +415,7 @@ export class SignedRepositories implements Repositories {
   /** The whole view is another one. */
   async #replace(before: RepositoryState, views: Made['views']): Promise<void> {
     const state = { ...before, ...emptyView(), revision: before.revision + 1 }
-    showAll(state, await heldViews(this.#rows, state, views, this.#holds))
+    showAll(state, await heldViews(this.#rows, state, views, this.#holding))
     this.#memory.add(state)
     this.#announce(state.name)
   }
@@ -402,7 +425,9 @@ export class SignedRepositories implements Repositories {
   }
 }
 
-const holdsAll = () => true
+function holdingOf({ holds = () => true, isPurged = () => false }: RepositoriesDeps): Holding {
+  return { holds, isPurged }
+}
 
 /** Rows that operations change, and what lists show of the names afterwards. */
 interface Made {

@@ -6,7 +6,7 @@ import { fromUtf8, readU64be, toLatin1 } from '../util/bytes.ts'
 import { SECOND_MS } from '../util/units.ts'
 import type { Entry } from './entry.ts'
 import { heldRevision, isHeld } from './held-revision.ts'
-import type { Holds } from './held-revision.ts'
+import type { Holding } from './held-revision.ts'
 import { MAX_AHEAD_MS } from './hybrid-clock.ts'
 import {
   decodeLogRow,
@@ -45,7 +45,7 @@ export interface Loaded {
 }
 
 /** Reads what wins under each name into memory: 100,000 names in about half a second. */
-export async function loadRepositories(rows: RowStore, holds: Holds): Promise<Loaded> {
+export async function loadRepositories(rows: RowStore, holding: Holding): Promise<Loaded> {
   const repositories = new RepositoryMemory()
   const byId = new Map<string, RepositoryState & { logs: Map<string, LogRow> }>()
   for await (const [id, row] of rows.rows(SPACES.repositories)) {
@@ -62,7 +62,7 @@ export async function loadRepositories(rows: RowStore, holds: Holds): Promise<Lo
   for await (const [key, row] of rows.rows(SPACES.view)) {
     const { repository, key: name } = parseViewKey(key)
     const state = repositories.get(repository)
-    if (state !== undefined) await showHeld(rows, state, [[name, decodeViewRow(row)]], holds)
+    if (state !== undefined) await showHeld(rows, state, [[name, decodeViewRow(row)]], holding)
   }
   for await (const [key] of rows.rows(SPACES.changes, { reverse: true, limit: 1 })) {
     return { repositories, nextChange: readU64be(key) + 1 }
@@ -74,7 +74,7 @@ export async function loadRepositories(rows: RowStore, holds: Holds): Promise<Lo
 export async function loadRepository(
   rows: RowStore,
   { name, id }: Pick<RepositoryState, 'name' | 'id'>,
-  holds: Holds,
+  holding: Holding,
 ): Promise<RepositoryState | undefined> {
   const row = rows.get(SPACES.repositories, id)
   if (row === undefined) return undefined
@@ -85,7 +85,7 @@ export async function loadRepository(
     logs.set(toLatin1(key.subarray(HASH_BYTES)), decodeLogRow(log))
   }
   for await (const [key, view] of rows.rows(SPACES.view, prefixRange(fromUtf8(name)))) {
-    await showHeld(rows, state, [[parseViewKey(key).key, decodeViewRow(view)]], holds)
+    await showHeld(rows, state, [[parseViewKey(key).key, decodeViewRow(view)]], holding)
   }
   return state
 }
@@ -98,6 +98,11 @@ export class RepositoryMemory {
 
   get totalRevision(): number {
     return this.#totalRevision
+  }
+
+  /** What was made from what is here may be wrong, although no repository has changed. */
+  touch(): void {
+    this.#totalRevision++
   }
 
   get(name: string): RepositoryState | undefined {
@@ -147,13 +152,16 @@ export async function heldViews(
   rows: RowStore,
   state: RepositoryState,
   views: Views,
-  holds: Holds,
+  holding: Holding,
 ): Promise<Array<readonly [string, ViewRow | undefined]>> {
   const shown: Array<readonly [string, ViewRow | undefined]> = []
   for (const [key, view] of views) {
-    if (view?.target.kind === 'file' && !isHeld(view, holds)) {
+    if (view?.target.kind === 'file' && holding.isPurged(view.target.flist)) {
+      state.awaited.delete(key)
+      shown.push([key, undefined])
+    } else if (view?.target.kind === 'file' && !isHeld(view, holding.holds)) {
       state.awaited.set(key, view.target.flist)
-      shown.push([key, await heldRevision(rows, state.id, key, holds)])
+      shown.push([key, await heldRevision(rows, state.id, key, holding.holds)])
     } else {
       state.awaited.delete(key)
       shown.push([key, view])
@@ -162,8 +170,13 @@ export async function heldViews(
   return shown
 }
 
-async function showHeld(rows: RowStore, state: RepositoryState, views: Views, holds: Holds): Promise<void> {
-  for (const [key, view] of await heldViews(rows, state, views, holds)) show(state, key, view)
+async function showHeld(
+  rows: RowStore,
+  state: RepositoryState,
+  views: Views,
+  holding: Holding,
+): Promise<void> {
+  for (const [key, view] of await heldViews(rows, state, views, holding)) show(state, key, view)
 }
 
 /** Lists names of a repository, or takes them out, after something has arrived. */

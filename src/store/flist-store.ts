@@ -24,6 +24,7 @@ export interface FlistStore {
    * It stays out of the collector's reach while `lease` is open, and afterwards while an operation names it.
    * The same bytes give the same id, and are kept once.
    * @throws {InvalidInputError} naming a chunk that this node does not hold; nothing is stored.
+   * @throws {ConflictError} for one that was purged.
    */
   put(flist: NewFlist, lease: Lease): Promise<FlistId>
 

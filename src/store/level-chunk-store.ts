@@ -170,6 +170,20 @@ export class LevelChunkStore implements ChunkStore, KnownContent {
     await this.#track(dropping)
   }
 
+  /**
+   * Deletes those that are still unwanted when it comes to it, and answers which; resolves when their bytes are off the
+   * disk, for the files that held them are written anew.
+   */
+  async erase(ids: readonly Uint8Array[], isUnwanted: (id: Uint8Array) => boolean): Promise<Uint8Array[]> {
+    if (!ids.some((id) => this.#index.get(id) !== undefined)) return []
+    await this.#track(this.#payloads.flush())
+    const doomed = ids.filter((id) => this.#index.get(id) !== undefined && isUnwanted(id))
+    const numbers = doomed.flatMap((id) => this.#index.get(id)?.number ?? [])
+    await this.delete(doomed) // begun in the turn of the last look
+    await this.#track(this.#reclaimer.rewrite(numbers))
+    return doomed
+  }
+
   entries(after?: Uint8Array, options?: AbortOptions): AsyncGenerator<readonly [Uint8Array, ChunkInfo]> {
     return this.#index.entries(after, options)
   }

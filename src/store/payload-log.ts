@@ -61,6 +61,15 @@ export class PayloadLog {
     return inStore(() => this.#database.approximateSize(u64be(from), u64be(to)))
   }
 
+  /**
+   * Puts what came last into a file. What is deleted before that goes into the file with its deletion, which no later
+   * `compact` takes out again (LevelDB, `DBImpl::CompactRange`): whoever must see bytes gone calls this first.
+   */
+  flush(): Promise<void> {
+    const end = u64be(Number.MAX_SAFE_INTEGER)
+    return inStore(() => this.#database.compactRange(end, end)) // no key, but the log is flushed
+  }
+
   /** Writes the files that hold a range anew, without what was deleted. */
   compact({ from, to }: NumberRange): Promise<void> {
     return inStore(() => this.#database.compactRange(u64be(from), u64be(to)))

@@ -41,6 +41,20 @@ export class Reclaimer {
     void this.#turn.run(() => this.#run()).catch(() => {}) // the next run looks at everything again
   }
 
+  /** Writes the files anew that held these payloads, which are deleted. Neighbours go together. */
+  rewrite(numbers: readonly number[]): Promise<void> {
+    const ranges: NumberRange[] = []
+    for (const number of [...numbers].sort((a, b) => a - b)) {
+      const range = ranges.at(-1)
+      if (range !== undefined && number - range.to < WINDOW)
+        ranges.splice(-1, 1, { ...range, to: number + 1 })
+      else ranges.push({ from: number, to: number + 1 })
+    }
+    return this.#turn.run(async () => {
+      for (const range of ranges) await this.#payloads.compact(range)
+    })
+  }
+
   /** Resolves when nothing is under way. */
   settled(): Promise<void> {
     return this.#turn.run(async () => {})

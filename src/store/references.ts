@@ -4,6 +4,7 @@
  * Key: that byte, length of the ids u8, number of the flist u48. Value: the ids, one behind the other.
  */
 import { concat, readU64be, toLatin1, u64be } from '../util/bytes.ts'
+import type { AbortOptions } from '../util/units.ts'
 import type { RowChange, RowStore } from './row-store.ts'
 import { SPACES } from './spaces.ts'
 
@@ -43,6 +44,42 @@ export function* referenceDeletions(rows: RowStore, number: number): Generator<R
         yield { type: 'delete', space: SPACES.references, key }
     }
   }
+}
+
+/** Every chunk that a flist references, in order of their first byte. */
+export function referencesOf(rows: RowStore, number: number): Uint8Array[] {
+  const chunks: Uint8Array[] = []
+  for (let firstByte = 0; firstByte < 256; firstByte++) {
+    for (const idBytes of ID_LENGTHS) {
+      const key = referenceKey(firstByte, idBytes, number)
+      const value = rows.get(SPACES.references, key)
+      if (value !== undefined) chunks.push(...parseReferences(key, value).chunks)
+    }
+  }
+  return chunks
+}
+
+/** Those of some chunks that flists reference whose number `counts`, as text. */
+export async function otherReferences(
+  rows: RowStore,
+  chunks: readonly Uint8Array[],
+  counts: (number: number) => boolean,
+  options: AbortOptions = {},
+): Promise<ReadonlySet<string>> {
+  const wanted = new Set(chunks.map(toLatin1))
+  const found = new Set<string>()
+  for (const firstByte of new Set(chunks.map(([byte = 0]) => byte))) {
+    const range = {
+      gte: Uint8Array.of(firstByte),
+      ...(firstByte < 0xff && { lt: Uint8Array.of(firstByte + 1) }),
+    }
+    for await (const [key, value] of rows.rows(SPACES.references, range, options)) {
+      const { number, chunks: named } = parseReferences(key, value)
+      if (!counts(number)) continue
+      for (const id of named.map(toLatin1)) if (wanted.has(id)) found.add(id)
+    }
+  }
+  return found
 }
 
 export function parseReferences(key: Uint8Array, value: Uint8Array): References {

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { setImmediate as breathe } from 'node:timers/promises'
-import { CorruptError, HubError } from '../errors.ts'
+import { ConflictError, CorruptError, HubError } from '../errors.ts'
 import {
   decodeChunkListPage,
   decodeDescriptor,
@@ -42,15 +42,18 @@ const NEXT_NUMBER = fromUtf8('next-flist')
 export class RowFlistStore implements FlistStore, ServedFlists {
   readonly #rows: RowStore
   readonly #chunks: ChunkStore
+  readonly #isPurged: (id: FlistId) => boolean
   readonly #turn = new Mutex()
   /** Flists whose deletion is decided and not yet durable: whoever takes a hold from then on must not find them. */
   readonly #leaving = new Set<string>()
   /** Objects and parts that flists have come to name since each sweep under way began. */
   readonly #sweeps = new Set<Set<string>>()
 
-  constructor(rows: RowStore, chunks: ChunkStore) {
+  /** `isPurged`: must a flist not exist here? */
+  constructor(rows: RowStore, chunks: ChunkStore, isPurged: (id: FlistId) => boolean = () => false) {
     this.#rows = rows
     this.#chunks = chunks
+    this.#isPurged = isPurged
   }
 
   put(flist: NewFlist, lease: Lease): Promise<FlistId> {
@@ -98,6 +101,11 @@ export class RowFlistStore implements FlistStore, ServedFlists {
 
   async *ids(): AsyncGenerator<FlistId> {
     for await (const [id] of this.#rows.rows(SPACES.flists)) yield id
+  }
+
+  /** Resolves when what was under way is done. */
+  settled(): Promise<void> {
+    return this.#turn.run(async () => {})
   }
 
   /** With `isStillUnwanted`, looks once more in the turn from which on nobody finds it. */
@@ -162,6 +170,9 @@ export class RowFlistStore implements FlistStore, ServedFlists {
     const { parts } = digests
     const descriptor = encodeDescriptor(describe(flist, list, pages, digests))
     const id = descriptorId(descriptor)
+    if (this.#isPurged(id)) {
+      throw new ConflictError('this content was purged from the realm: it is not taken again')
+    }
     lease.holdFlist(id)
     lease.holdChunks(parts.map((part) => part.id))
     this.#name([id, ...pages.map((page) => page.id), ...parts.map(({ sha256 }) => sha256)])

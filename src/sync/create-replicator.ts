@@ -18,6 +18,8 @@ export interface ReplicatedRealm extends GovernanceRecords {
   /** As it is now. */
   readonly governance: Authority & {
     isMember(node: Uint8Array): boolean
+    /** Must a flist not exist? Absent = none is purged. */
+    isPurged?(flist: Uint8Array): boolean
     readonly members: ReadonlyArray<Pick<Member, 'node' | 'name' | 'addresses' | 'isCut'>>
   }
   /** Checks records and keeps them; sees to it that what they change is judged anew. */

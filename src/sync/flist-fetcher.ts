@@ -1,4 +1,4 @@
-import { CorruptError } from '../errors.ts'
+import { ConflictError, CorruptError } from '../errors.ts'
 import { decodeChunkListPage, decodeDescriptor, FLIST_PART_BYTES } from '../format/descriptor.ts'
 import type { ChunkListRow, Descriptor } from '../format/descriptor.ts'
 import type { ChunkStore } from '../store/chunk-store.ts'
@@ -14,6 +14,8 @@ export interface FlistFetcherDeps {
   readonly flists: Pick<FlistStore, 'descriptor' | 'put'>
   readonly leases: Pick<Leases, 'open'>
   readonly fetcher: Pick<ChunkFetcher, 'fetch'>
+  /** Must a flist not exist? It is not asked for. */
+  readonly isPurged?: (id: FlistId) => boolean
   /** An object by SHA-256, of some peer. @throws {UnavailableError} when nobody has it. */
   readonly object: (id: Uint8Array, options: AbortOptions) => Promise<Uint8Array>
 }
@@ -32,11 +34,13 @@ export class FlistFetcher {
   /**
    * Resolves when the flist is held, whole and durable.
    * @throws {UnavailableError} when no peer has its descriptor or a page of its chunk list; the signal's reason.
+   * @throws {ConflictError} for one that was purged.
    * @throws {CorruptError} for a descriptor that its own flist does not fit: whoever signed it made it so.
    */
   async fetch(id: FlistId, options: AbortOptions = {}): Promise<void> {
-    const { flists, leases, fetcher, object } = this.#deps
+    const { flists, leases, fetcher, object, isPurged } = this.#deps
     if (flists.descriptor(id) !== undefined) return
+    if (isPurged?.(id) === true) throw new ConflictError('this flist was purged from the realm')
     const descriptor = decodeDescriptor(await object(id, options))
     const lease = leases.open()
     try {

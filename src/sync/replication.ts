@@ -85,6 +85,7 @@ export class Replication implements Replicated {
       chunks,
       flists,
       leases,
+      isPurged: (id) => realm.governance.isPurged?.(id) === true,
       fetcher: this.#fetcher,
       object: (id, options) => this.#replicator.object(id, options),
     })

@@ -335,6 +335,11 @@ export function fakeNode(): FakeNode {
     chunks: chunks as ChunkStore,
     leases: leases as Leases,
     replicated: ALONE,
+    purges: {
+      isPurged: () => false,
+      purge: () => Promise.reject(new Error('nothing is purged here')),
+      discard: () => Promise.resolve(),
+    },
     space: { require: () => Promise.resolve() },
     receiver: {
       receive: (id, bytes) => {

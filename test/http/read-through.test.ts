@@ -95,14 +95,15 @@ test('nobody waits longer than the deadline, and who leaves is not told that it 
       signal?.addEventListener('abort', () => reject(signal.reason as Error))
     })
   const replicated = { isShared: true, fetchFlist: never, chunks: { get: never } }
-  const reader = new FlistReader({ flists: new FakeFlists(), replicated }, 5)
+  const purges = { isPurged: () => false }
+  const reader = new FlistReader({ flists: new FakeFlists(), replicated, purges }, 5)
   await assert.rejects(reader.read(new Uint8Array(32)), (error: Error) => {
     return error instanceof UnavailableError && /none of them has sent it/.test(error.message)
   })
   const chunks = readThroughChunks({ read: () => undefined }, replicated, 5)
   await assert.rejects(chunks.get(new Uint8Array(16)), UnavailableError)
   const leaving = new AbortController()
-  const patient = new FlistReader({ flists: new FakeFlists(), replicated })
+  const patient = new FlistReader({ flists: new FakeFlists(), replicated, purges })
   const reading = patient.read(new Uint8Array(32), { signal: leaving.signal })
   const reason = new Error('gone')
   leaving.abort(reason)
@@ -119,6 +120,7 @@ test('a chunk comes from this disk, else from a peer; a node alone asks nobody',
   assert.deepEqual(await chunks.get(there), Buffer.from('from a peer'))
   assert.equal(await chunks.get(new Uint8Array(16)), undefined)
   assert.equal(await readThroughChunks(local, ALONE).get(there), undefined)
-  const alone = new FlistReader({ flists: new FakeFlists(), replicated: ALONE })
+  const purges = { isPurged: () => false }
+  const alone = new FlistReader({ flists: new FakeFlists(), replicated: ALONE, purges })
   await assert.rejects(alone.read(new Uint8Array(32)), /source not found/)
 })

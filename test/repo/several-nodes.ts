@@ -39,6 +39,7 @@ export class TestNode {
   incarnation: Uint8Array = new Uint8Array(8)
   /** Of flists; all of them when absent. */
   holds: Holds | undefined
+  isPurged: Holds | undefined
   repositories!: SignedRepositories
 
   private constructor(seed: number, authority: TestAuthority) {
@@ -72,6 +73,7 @@ export class TestNode {
       clock: this.clock.read,
       authority: () => this.authority,
       ...(this.holds && { holds: this.holds }),
+      ...(this.isPurged && { isPurged: this.isPurged }),
     })
   }
 
