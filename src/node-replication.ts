@@ -3,13 +3,18 @@
  * shared: libp2p takes 0.4 s and 90 MB.
  */
 import type { FarmSettings } from './config.ts'
+import { signingKey } from './format/ed25519.ts'
 import { repositoryId } from './format/operation.ts'
 import { Connector } from './net/connector.ts'
 import { Dht } from './net/dht.ts'
 import type { Admission } from './net/gate.ts'
+import { HeadGossip } from './net/gossip.ts'
 import { openLibp2pHost } from './net/libp2p-host.ts'
 import type { NetworkHost } from './net/libp2p-host.ts'
+import type { HostPart } from './net/libp2p-node.ts'
+import { mdnsPart } from './net/mdns.ts'
 import { keysOf } from './net/peer-key.ts'
+import { OperationReader } from './repo/operation-reader.ts'
 import type { Realm } from './repo/realm.ts'
 import { Replication } from './sync/replication.ts'
 import type { ReplicationDeps } from './sync/replication.ts'
@@ -43,9 +48,12 @@ export async function openReplication(
 ): Promise<Farm> {
   const { realm, rows, log } = deps
   const dht = new Dht({ scheduler, log }, { realm: realm.id, isServer: true })
+  const gossip = new HeadGossip({ key: signingKey(seed), realm: realm.id, scheduler, log })
+  let connector: Connector | undefined
+  const local = settings.mdns ? [mdnsPart(realm.id, (found) => connector?.hint(found))] : []
   const host = await parts.open(
     'peers',
-    () => openHost(settings, { seed, guests, realm, dht }),
+    () => openHost(settings, { seed, guests, realm, parts: [dht, gossip, ...local] }),
     (opened) => opened.stop(),
   )
   const replication = await parts.open(
@@ -60,7 +68,7 @@ export async function openReplication(
     () => dht.start(),
     () => dht.stop(),
   )
-  const connector = await parts.open(
+  connector = await parts.open(
     'connector',
     () => {
       const members = () => realm.governance.members.filter(({ isCut }) => !isCut)
@@ -70,24 +78,64 @@ export async function openReplication(
     (opened) => opened.stop(),
   )
   await connector.start()
+  await openHints(parts, { gossip, replication, ...deps })
   await openUpkeep(parts, { host, connector, dht, replication, ...deps })
   return { host, replication }
 }
 
 function openHost(
   { listen, announce, bootstrap }: FarmSettings,
-  { seed, guests, realm, dht }: Pick<ReplicationParts, 'seed' | 'guests' | 'realm'> & { readonly dht: Dht },
+  {
+    seed,
+    guests,
+    realm,
+    parts,
+  }: Pick<ReplicationParts, 'seed' | 'guests' | 'realm'> & {
+    readonly parts: readonly HostPart[]
+  },
 ): Promise<NetworkHost> {
   const guides = keysOf(bootstrap)
   return openLibp2pHost({
     seed,
     listen,
     announce,
-    parts: [dht],
+    parts,
     admits: (peer) => realm.governance.isMember(peer),
     admitsGuest: (peer) =>
       guides.some((key) => equalBytes(key, peer)) || guests?.admitsGuest?.(peer) === true,
   })
+}
+
+interface Hints extends Pick<ReplicationParts, 'realm' | 'rows' | 'repositories' | 'log'> {
+  readonly gossip: HeadGossip
+  readonly replication: Replication
+}
+
+/** What changes here is told to members that are no neighbours, too; what they tell is asked for. */
+async function openHints(
+  parts: Parts,
+  { gossip, replication, realm, rows, repositories, log }: Hints,
+): Promise<void> {
+  const operations = new OperationReader(rows)
+  const announce = async (name: string) => {
+    const repository = repositoryId(realm.id, name)
+    const digest = operations.repository(repository)?.digest
+    if (digest !== undefined) gossip.announce([{ repository, digest }], await operations.lastChange())
+  }
+  gossip.subscribe(({ node }) => replication.hear(node))
+  await parts.open(
+    'hints',
+    () => {
+      gossip.start()
+      return repositories.subscribe((name) => {
+        announce(name).catch((error: unknown) => log.debug(`a change was not announced: ${String(error)}`))
+      })
+    },
+    async (unsubscribe) => {
+      unsubscribe()
+      await gossip.stop()
+    },
+  )
 }
 
 interface Upkeep extends Farm, Pick<ReplicationParts, 'realm' | 'log'> {

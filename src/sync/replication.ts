@@ -121,6 +121,11 @@ export class Replication implements Replicated {
     await this.#server.stop()
   }
 
+  /** A member says that it has something new. */
+  hear(peer: Uint8Array): void {
+    this.#replicator.ring(peer)
+  }
+
   get addresses(): readonly string[] {
     return this.#deps.host.addresses()
   }

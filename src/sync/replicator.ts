@@ -112,9 +112,11 @@ export class Replicator {
     })
   }
 
-  /** Pulls soon from one peer, if it is connected: somebody said that it has something new. */
+  /** Pulls soon from a member that has something new; from all neighbours when it is none of them. */
   ring(peer: Uint8Array): void {
-    this.#neighbours.get(toHex(peer))?.bell.ring()
+    const neighbour = this.#neighbours.get(toHex(peer))
+    if (neighbour === undefined) this.hurry()
+    else neighbour.bell.ring()
   }
 
   /** Who is a member may have changed: takes leave of who is none, meets who has become one, and tells the others. */
@@ -149,7 +151,7 @@ export class Replicator {
       return
     }
     try {
-      await serveSync(channel, answers, () => this.ring(peer))
+      await serveSync(channel, answers, () => this.#neighbours.get(toHex(peer))?.bell.ring())
     } catch (error) {
       if (isLie(error)) this.#accusations.accuse(peer, messageOf(error))
       else log.debug(`a sync channel ended: ${messageOf(error)}`, { peer: toHex(peer) })
