@@ -1,8 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { UnavailableError } from '../errors.ts'
-import { CHUNK_ID_BYTES } from '../format/chunk.ts'
 import { listChunks } from '../store/chunk-list.ts'
 import type { ChunkStore, KnownContent } from '../store/chunk-store.ts'
 import type { Lease, NewFlist } from '../store/flist-store.ts'
@@ -56,8 +54,6 @@ const DEFAULT_AT_ONCE = 2
 /** After an archive of more files a thread holds 100 MiB: for a while, because its code is fast by then. */
 const LARGE_FILES = 10_000
 const REST_MS = 60 * SECOND_MS
-/** Ids taken apart between two looks at other work. */
-const IDS_AT_A_TIME = 16_384
 
 /**
  * Takes archives in: a stream of bytes becomes chunks, durable in the store, and a flist, in memory. Equal archives
@@ -148,7 +144,7 @@ export class Ingest {
     const { chunks, known } = this.#parts
     const slabs = new SlabStore({ lane, chunks, known, lease })
     const port = lane.begin({ limits, isLayered, temporaryDirectory })
-    const list = async (ids: Uint8Array) => listChunks(chunks, await takenApart(ids), lease)
+    const list = (ids: Uint8Array) => listChunks(chunks, ids, lease)
     const upload = new Upload({ port, slabs, runs, list, limits, metadata })
     // Taken off again: a lane outlives its uploads by far, and must not keep them.
     const giveUp = ({ target }: Event) => upload.fail((target as AbortSignal).reason)
@@ -199,16 +195,6 @@ async function* only<T>(value: T): AsyncGenerator<T> {
   yield value
 }
 
-async function takenApart(chunkIds: Uint8Array): Promise<Uint8Array[]> {
-  const ids: Uint8Array[] = []
-  for (let at = 0; at < chunkIds.length; at += CHUNK_ID_BYTES) {
-    if (ids.length % IDS_AT_A_TIME === IDS_AT_A_TIME - 1) await nextTurn()
-    ids.push(chunkIds.subarray(at, at + CHUNK_ID_BYTES))
-  }
-  return ids
-}
-
 function asFlist({ bytes, list, counts }: UploadedFlist): IngestedFlist {
-  const chunkIds = list.rows.map(([id]) => id)
-  return { flist: { format: 'zflist', bytes, chunkIds, list, files: counts.regular }, counts }
+  return { flist: { format: 'zflist', bytes, list, files: counts.regular }, counts }
 }

@@ -1,7 +1,6 @@
 /** Flists of this node as one: sources found in the contract's words, the result published like any other. */
 import { InvalidInputError, LimitError } from '../errors.ts'
 import { MAX_MERGE_SOURCES, type FlistToMerge } from '../flist/merger.ts'
-import { CHUNK_ID_BYTES } from '../format/chunk.ts'
 import type { FlistCounts } from '../flist/entry.ts'
 import { withSuffix } from '../repo/names.ts'
 import { listChunks, type ChunkList } from '../store/chunk-list.ts'
@@ -48,15 +47,17 @@ export async function mergeFlists(
   const lease = site.leases.open()
   let listing: Promise<ChunkList> | undefined
   const onChunks = (ids: Uint8Array) => {
-    listing = listAll(site, takenApart(ids), lease, { signal })
+    listing = listAll(site, ids, lease, { signal })
     listing.catch(() => {}) // told below, unless the merge itself fails
   }
   try {
     for (const { id } of found) lease.holdFlist(id)
-    const { bytes, counts } = await site.merger.merge(read(site, found, { signal }), { signal, onChunks })
-    const list = await listing
-    const chunkIds = list?.rows.map(([id]) => id) ?? []
-    const flist = { format: 'zflist', bytes, chunkIds, files: counts.regular, ...(list && { list }) } as const
+    const { bytes, counts, chunkIds } = await site.merger.merge(read(site, found, { signal }), {
+      signal,
+      onChunks,
+    })
+    const list = (await listing) ?? (await listAll(site, chunkIds, lease, { signal }))
+    const flist = { format: 'zflist', bytes, list, files: counts.regular } as const
     await publishFlist(site, actor, { name, flist, lease })
     return { name, counts }
   } finally {
@@ -65,19 +66,19 @@ export async function mergeFlists(
   }
 }
 
-/** The list of chunks, once those that are on peers alone have come: what is published here is here. */
+/** The list of chunks; those that are on peers alone are brought: what is published here is here. */
 async function listAll(
   { chunks, blocks }: Pick<Site, 'chunks' | 'blocks'>,
-  ids: readonly Uint8Array[],
+  ids: Uint8Array,
   lease: Lease,
   options: AbortOptions,
 ): Promise<ChunkList> {
-  lease.holdChunks(ids)
-  const missing = ids.filter((id) => chunks.info(id) === undefined)
-  for (let at = 0; at < missing.length; at += FETCHES_AT_ONCE) {
-    await Promise.all(missing.slice(at, at + FETCHES_AT_ONCE).map((id) => blocks.get(id, options)))
+  const bring = async (missing: readonly Uint8Array[]) => {
+    for (let at = 0; at < missing.length; at += FETCHES_AT_ONCE) {
+      await Promise.all(missing.slice(at, at + FETCHES_AT_ONCE).map((id) => blocks.get(id, options)))
+    }
   }
-  return await listChunks(chunks, ids, lease)
+  return await listChunks(chunks, ids, lease, { bring })
 }
 
 interface Source {
@@ -120,10 +121,4 @@ async function* read(
   for (const { name, id } of sources) {
     yield { name, bytes: await library.read(id, options) }
   }
-}
-
-function takenApart(ids: Uint8Array): Uint8Array[] {
-  return Array.from({ length: ids.length / CHUNK_ID_BYTES }, (_, at) => {
-    return ids.subarray(at * CHUNK_ID_BYTES, (at + 1) * CHUNK_ID_BYTES)
-  })
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { ConflictError } from '../errors.ts'
+import { chunkIdsOf } from '../store/chunk-list.ts'
 import type { Lease, NewFlist } from '../store/flist-store.ts'
 import type { Actor } from './call.ts'
 import type { Site } from './site.ts'
@@ -17,7 +18,7 @@ export async function publishFlist(
   const id = await flists.put(flist, lease).catch(async (error: unknown) => {
     if (error instanceof ConflictError) {
       lease.release()
-      await purges.discard(flist.chunkIds) // purged: what it brought along must not stay either
+      await purges.discard(chunkIdsOf(flist)) // purged: what it brought along must not stay either
     }
     throw error
   })

@@ -3,13 +3,11 @@ import { createHash } from 'node:crypto'
 import { setImmediate as breathe } from 'node:timers/promises'
 import { blake2b256 } from '../format/blake2b.ts'
 import {
-  chunkListPages,
   descriptorId,
   encodeChunkListPage,
   FLIST_PART_BYTES,
   type ChunkListRow,
 } from '../format/descriptor.ts'
-import { toLatin1 } from '../util/bytes.ts'
 
 /** Ids looked at in one step: less than 10 ms. */
 export const IDS_AT_ONCE = 2000
@@ -40,37 +38,14 @@ export async function digestFlist(bytes: Uint8Array): Promise<FlistDigests> {
   return { parts, sha256: sha256.digest(), md5: md5.digest() }
 }
 
-/** In byte order, each once; by first byte and then within, so that no step sorts much. */
-export async function sortedOnce(ids: readonly Uint8Array[]): Promise<Uint8Array[]> {
-  const buckets = Array.from({ length: 256 }, () => new Set<string>())
-  for (const [at, id] of ids.entries()) {
-    buckets[id[0] ?? 0]?.add(toLatin1(id))
-    if (at % IDS_AT_ONCE === IDS_AT_ONCE - 1) await breathe()
-  }
-  const sorted: Uint8Array[] = []
-  let waiting = 0
-  for (const bucket of buckets) {
-    for (const text of [...bucket].sort()) sorted.push(Buffer.from(text, 'latin1'))
-    waiting += bucket.size
-    if (waiting < IDS_AT_ONCE) continue
-    waiting = 0
-    await breathe()
-  }
-  return sorted
-}
-
 export interface Page {
   /** SHA-256 of its bytes. */
   readonly id: Uint8Array
   readonly bytes: Uint8Array
 }
 
-export async function pagesOf(list: readonly ChunkListRow[]): Promise<Page[]> {
-  const pages: Page[] = []
-  for (const rows of chunkListPages(list)) {
-    const bytes = encodeChunkListPage(rows)
-    pages.push({ id: descriptorId(bytes), bytes })
-    await breathe()
-  }
-  return pages
+/** Of rows sorted by id, each id once; every page but the last is full, so equal lists have equal pages. */
+export function pageOf(rows: readonly ChunkListRow[]): Page {
+  const bytes = encodeChunkListPage(rows)
+  return { id: descriptorId(bytes), bytes }
 }

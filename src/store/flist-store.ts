@@ -5,16 +5,26 @@ import type { Descriptor } from '../format/descriptor.ts'
 /** SHA-256 of a descriptor's canonical bytes, 32 bytes: what an operation names as its target. */
 export type FlistId = Uint8Array
 
-/** A flist about to be kept: its canonical bytes and what it needs. */
-export interface NewFlist {
+/** A flist about to be kept: its canonical bytes. */
+interface FlistFile {
   readonly format: 'zflist' | 'rfs'
   readonly bytes: Uint8Array
-  /** Ids of every chunk it references, each held by this node; any order, duplicates allowed. */
-  readonly chunkIds: readonly Uint8Array[]
   /** Regular files in it. */
   readonly files: number
-  /** Of just these chunks, by `listChunks` with the lease that comes with `put`: made ahead, it saves time. */
-  readonly list?: ChunkList
+}
+
+/** With what it needs, told in one way or the other. */
+export type NewFlist = FlistFile & (NamedChunks | ListedChunks)
+
+interface NamedChunks {
+  /** Ids of every chunk it references, each held by this node; any order, duplicates allowed. */
+  readonly chunkIds: readonly Uint8Array[]
+  readonly list?: undefined
+}
+
+interface ListedChunks {
+  /** Of every chunk it references, by `listChunks` with the lease that comes with `put`: made ahead, it saves time. */
+  readonly list: ChunkList
 }
 
 /** The flists this node keeps, with the presence references that hold their chunks. */

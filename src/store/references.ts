@@ -20,9 +20,21 @@ export interface References {
   readonly chunks: readonly Uint8Array[]
 }
 
-/** The rows by which a flist references chunks. */
-export function* referenceRows(number: number, chunks: readonly Uint8Array[]): Generator<RowPut> {
+/** Ids of one length that begin with the same byte, one behind the other. */
+export interface IdGroup {
+  readonly firstByte: number
+  readonly idBytes: number
+  readonly ids: Uint8Array
+}
+
+/** The rows by which a flist references chunks: these, and those that stand in groups already. */
+export function* referenceRows(
+  number: number,
+  chunks: readonly Uint8Array[],
+  grouped: readonly IdGroup[] = [],
+): Generator<RowPut> {
   const groups = new Map<number, Uint8Array[]>()
+  for (const { firstByte, idBytes, ids } of grouped) groups.set((firstByte << 8) | idBytes, [ids])
   for (const chunk of chunks) {
     const group = ((chunk[0] ?? 0) << 8) | chunk.length
     const ids = groups.get(group)

@@ -16,7 +16,7 @@ import {
 import { concat, equalBytes, fromUtf8, toHex, u64be } from '../util/bytes.ts'
 import { Mutex } from '../util/mutex.ts'
 import { MIB, type AbortOptions } from '../util/units.ts'
-import { listChunks } from './chunk-list.ts'
+import { listChunks, type ChunkList } from './chunk-list.ts'
 import type { ChunkStore } from './chunk-store.ts'
 import { digestFlist, type FlistDigests, type Page } from './flist-digests.ts'
 import type { FlistId, FlistStore, Lease, NewFlist, ServedFlists } from './flist-store.ts'
@@ -165,10 +165,11 @@ export class RowFlistStore implements FlistStore, ServedFlists {
   }
 
   async #put(flist: NewFlist, lease: Lease): Promise<FlistId> {
-    const { rows: list, pages } = flist.list ?? (await listChunks(this.#chunks, flist.chunkIds, lease))
+    const list = flist.list ?? (await listChunks(this.#chunks, flist.chunkIds, lease))
+    const { pages } = list
     const digests = await digestFlist(flist.bytes)
     const { parts } = digests
-    const descriptor = encodeDescriptor(describe(flist, list, pages, digests))
+    const descriptor = encodeDescriptor(describe(flist, list, digests))
     const id = descriptorId(descriptor)
     if (this.#isPurged(id)) {
       throw new ConflictError('this content was purged from the realm: it is not taken again')
@@ -179,10 +180,10 @@ export class RowFlistStore implements FlistStore, ServedFlists {
     if (this.numberOf(id) !== undefined) return id
 
     const number = this.#nextNumber()
-    const referenced = [...list.map(([chunk]) => chunk), ...parts.map((part) => part.id)]
+    const partIds = parts.map((part) => part.id)
     await inFull([
       this.#chunks.write(parts),
-      this.#writeReferences(number, referenced, [
+      this.#writeReferences(referenceRows(number, partIds, list.groups), [
         put(SPACES.own, NEXT_NUMBER, u64be(number + 1)), // first: what a crash leaves is never another flist's
       ]),
     ])
@@ -201,13 +202,12 @@ export class RowFlistStore implements FlistStore, ServedFlists {
 
   /** Batch by batch; `first` goes with the first. */
   async #writeReferences(
-    number: number,
-    chunks: readonly Uint8Array[],
+    references: ReturnType<typeof referenceRows>,
     first: readonly RowChange[],
   ): Promise<void> {
     let batch = [...first]
     let bytes = 0
-    for (const change of referenceRows(number, chunks)) {
+    for (const change of references) {
       batch.push(change)
       bytes += change.value.length
       if (bytes < SLICE_BYTES) continue
@@ -299,8 +299,7 @@ function readFlistNumber(row: Uint8Array): number {
 
 function describe(
   { format, bytes, files }: NewFlist,
-  list: readonly ChunkListRow[],
-  pages: readonly Page[],
+  { pages, count, bytes: chunkBytes }: ChunkList,
   { parts, sha256, md5 }: FlistDigests,
 ): Descriptor {
   return {
@@ -311,8 +310,8 @@ function describe(
     md5,
     parts: parts.map((part) => part.sha256),
     chunks: pages.map(({ id }) => id),
-    nChunks: list.length,
-    bytes: list.reduce((sum, [, length]) => sum + length, 0),
+    nChunks: count,
+    bytes: chunkBytes,
     files,
   }
 }

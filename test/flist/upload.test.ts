@@ -22,7 +22,7 @@ describe('an upload that has failed', () => {
       },
     }
     const runs = { read: () => new Uint8Array(), write: async () => void begun.push(-1) }
-    const list = async () => ({ rows: [], pages: [] })
+    const list = async () => ({ count: 0, bytes: 0, groups: [], pages: [] })
     const upload = new Upload({ port, slabs, runs, list, limits: INGEST_LIMITS, metadata: () => new Map() })
     const run = upload.run((async function* () {})())
     run.catch(() => {})
