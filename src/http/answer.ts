@@ -9,6 +9,8 @@ export interface Answer {
   readonly status: number
   readonly headers: FlatHeaders
   readonly body: Buffer | AsyncIterable<Uint8Array>
+  /** What its body says may be wrong soon, although no repository changes: it is not kept. */
+  readonly isPassing?: boolean
   /** Headers that say how things stand when the answer goes out, which may be long after it was made. */
   readonly current?: (() => FlatHeaders) | undefined
 }

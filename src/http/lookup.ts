@@ -9,6 +9,11 @@ import { withSuffix } from '../repo/names.ts'
 /** A version by the first 8 digits of its operation: `<name>~<hash8>.flist`; a stored name of that form wins. */
 const VERSION = /^(.+)~([0-9a-f]{8})(\.flist|\.fl)$/
 
+/** The name that fetches one version of a flist. */
+export function versionName(name: string, operation: Uint8Array): string {
+  return name.replace(/(\.flist|\.fl)$/, `~${toHex(operation).slice(0, 8)}$1`)
+}
+
 export interface Found {
   /** The name itself, links not followed. */
   readonly entry: Entry

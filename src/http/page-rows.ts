@@ -72,6 +72,11 @@ function rowOf(repositories: Repositories, repository: string, one: Named): Entr
 }
 
 function entryRow(repositories: Repositories, entry: Entry): EntryRow {
+  const { conflicts } = entry
+  return { ...plainRow(repositories, entry), ...(conflicts > 0 && { conflicts }) }
+}
+
+function plainRow(repositories: Repositories, entry: Entry): EntryRow {
   const { name, target, updatedS } = entry
   if (target.kind === 'file') return { name, kind: 'flist', sizeBytes: target.sizeBytes, updatedS }
   if (target.kind === 'taglink') {

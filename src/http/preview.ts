@@ -9,13 +9,13 @@ import { asBuffer, EMPTY, toHex, toUtf8 } from '../util/bytes.ts'
 import { LruCache } from '../util/lru.ts'
 import { MIB } from '../util/units.ts'
 import { pathOf } from '../web/words.ts'
-import { previewPage, type Preview } from '../web/preview.ts'
+import { previewPage, type OtherVersion, type Preview } from '../web/preview.ts'
 import type { Answer } from './answer.ts'
 import type { Call } from './call.ts'
 import { isWorthLogging } from './errors.ts'
 import { readFolder, type FolderView } from './image-folder.ts'
 import { linkPath } from './page-rows.ts'
-import { findFlist, type Found } from './lookup.ts'
+import { findFlist, versionName, type Found } from './lookup.ts'
 import { checkName } from './names.ts'
 import { errorAnswer, pageAnswer } from './page-answer.ts'
 import { pageStart } from './page-rows.ts'
@@ -67,7 +67,8 @@ export function createPreview(site: Site): ShowPreview {
       const said = await saidOf(site, found)
       const { readme, metadata, chunks } = said
       const content = { counts: view.counts, folder, readme, metadata }
-      return pageAnswer(previewPage({ ...preview, chunks, content }))
+      const page = pageAnswer(previewPage({ ...preview, chunks, content }))
+      return preview.isPartial === true ? { ...page, isPassing: true } : page
     } catch (error) {
       if (!(error instanceof HubError)) throw error
       if (isWorthLogging(error)) site.log.warn('a flist does not read', { repository, name }, error)
@@ -76,7 +77,8 @@ export function createPreview(site: Site): ShowPreview {
   }
 }
 
-async function previewOf({ served, options }: Site, { entry, resolved }: Found): Promise<Preview> {
+async function previewOf(site: Site, { entry, resolved }: Found): Promise<Preview> {
+  const { served, options, replicated } = site
   const { md5, sizeBytes } = await served.digest(resolved.target.flist)
   return {
     repository: entry.repository,
@@ -85,8 +87,21 @@ async function previewOf({ served, options }: Site, { entry, resolved }: Found):
     served: { md5, sizeBytes },
     updatedS: resolved.entry.updatedS,
     conflicts: entry.conflicts,
+    others: await othersOf(site, entry),
+    isPartial: !replicated.isComplete(resolved.target.flist),
     linkTarget: entry.target.kind === 'file' ? undefined : linkPath(entry),
   }
+}
+
+/** Flists alone: links have no content of their own to be fetched. */
+async function othersOf({ repositories }: Site, entry: Entry): Promise<OtherVersion[]> {
+  const { repository, name, conflicts } = entry
+  if (conflicts === 0) return []
+  const items = await repositories.history(repository, name)
+  return items.flatMap(({ state, target, operation, author, timeS }): OtherVersion[] => {
+    if (state !== 'conflict' || target?.kind !== 'file') return []
+    return [{ name: versionName(name, operation), author, timeS, sizeBytes: target.sizeBytes }]
+  })
 }
 
 /** A link that leads nowhere has a page all the same, as in the original. */

@@ -114,7 +114,8 @@ export class Router {
       const actor = this.#deps.gatekeeper.admit(route, request, this.#operators.has(request))
       return route.handle(createCall(request, response, params, actor))
     })
-    if (answer.status === 200 && route.isCached === true) this.#keep(request, answer, revision)
+    if (answer.status === 200 && route.isCached === true && answer.isPassing !== true)
+      this.#keep(request, answer, revision)
   }
 
   #keep({ method, url = '', headers }: IncomingMessage, answer: Answer, revision: number): void {

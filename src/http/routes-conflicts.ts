@@ -7,7 +7,7 @@ import { compactJson, success } from './answer.ts'
 import { readJsonObject } from './body.ts'
 import { queryOf, type Call, type Route } from './call.ts'
 import { refuse } from './errors.ts'
-import { findVersions, placeOf, placePath } from './lookup.ts'
+import { findVersions, placeOf, placePath, versionName } from './lookup.ts'
 import { checkName } from './names.ts'
 import { PAGE_QUERY, sortedPageOf } from './page-of.ts'
 import { historyView } from './routes-history.ts'
@@ -139,7 +139,6 @@ function addressOf(
   { repository, name }: Contested,
   { publicUrl }: { readonly publicUrl: string },
 ) {
-  const hash8 = toHex(operation).slice(0, 8)
-  const versioned = name.replace(/(\.flist|\.fl)$/, `~${hash8}$1`)
-  return { hash8, url: kind === 'file' ? publicUrl + pathOf(repository, versioned) : null }
+  const url = kind === 'file' ? publicUrl + pathOf(repository, versionName(name, operation)) : null
+  return { hash8: toHex(operation).slice(0, 8), url }
 }

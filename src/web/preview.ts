@@ -38,6 +38,16 @@ export interface Counts {
   readonly fullSize: number
 }
 
+/** A version that lost against the one that everybody reads. */
+export interface OtherVersion {
+  /** The name that fetches it. */
+  readonly name: string
+  readonly author: string
+  /** Unix seconds. */
+  readonly timeS: number
+  readonly sizeBytes: number
+}
+
 export interface Preview {
   readonly repository: string
   readonly name: string
@@ -53,6 +63,10 @@ export interface Preview {
   readonly chunks?: string | undefined
   /** Other versions that were written at the same time. */
   readonly conflicts: number
+  /** Those of them that can be fetched. */
+  readonly others?: readonly OtherVersion[] | undefined
+  /** Some of its chunks are on other nodes only. */
+  readonly isPartial?: boolean | undefined
   /** Absent, with `problem`, when it does not read. */
   readonly content?:
     | {
@@ -78,8 +92,8 @@ export function previewPage(preview: Preview): string {
     title: `${repository}/${preview.name}`,
     body: html`<p class="trail"><a href="${pathOf(repository)}">${name(repository)}</a> /</p>
       <h1>${name(preview.name)}</h1>
-      ${preview.conflicts > 0 && conflictNote(preview)} ${facts(preview)} ${problemBox(preview.problem)}
-      ${preview.served !== undefined && mountHelp(preview)}
+      ${preview.conflicts > 0 && conflictNote(preview)} ${preview.isPartial === true && partialNote()}
+      ${facts(preview)} ${problemBox(preview.problem)} ${preview.served !== undefined && mountHelp(preview)}
       ${
         content?.readme !== undefined &&
         html`<section>
@@ -91,10 +105,46 @@ export function previewPage(preview: Preview): string {
   })
 }
 
-function conflictNote({ conflicts }: Preview): Html {
+function conflictNote(preview: Preview): Html {
+  const { conflicts } = preview
   return html`<p class="problem" role="note">
-    ${counted(conflicts, 'other version')} of this name ${conflicts === 1 ? 'was' : 'were'} written at the
-    same time, and nobody has chosen one yet. This is the version that everybody reads.
+      ${counted(conflicts, 'other version')} of this name ${conflicts === 1 ? 'was' : 'were'} written at the
+      same time, and nobody has chosen one yet. This is the version that everybody reads.
+    </p>
+    ${othersTable(preview)}`
+}
+
+function othersTable({ repository, others = [] }: Preview): Child {
+  if (others.length === 0) return undefined
+  const lines = others.map(
+    (other) =>
+      html`<tr>
+        <th scope="row"><a href="${pathOf(repository, other.name)}" download>${name(other.name)}</a></th>
+        <td>${name(other.author)}</td>
+        <td class="number">${sizeText(other.sizeBytes)}</td>
+        <td>${time(other.timeS)}</td>
+      </tr> `,
+  )
+  return html`<div class="wide">
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">Other version</th>
+          <th scope="col">By</th>
+          <th scope="col" class="number">Size</th>
+          <th scope="col">Written (UTC)</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${lines}
+      </tbody>
+    </table>
+  </div>`
+}
+
+function partialNote(): Html {
+  return html`<p class="note" role="note">
+    Not all of it is on this node yet: what is missing comes from the other nodes when it is read.
   </p>`
 }
 

@@ -21,6 +21,8 @@ export interface EntryRow {
   readonly sizeBytes?: number | undefined
   /** Unix seconds. */
   readonly updatedS: number
+  /** Other versions that were written at the same time. */
+  readonly conflicts?: number
   /** Where a link leads: the segments of a path of ours, and whether something is there. */
   readonly target?: { readonly segments: readonly string[]; readonly exists: boolean } | undefined
 }
@@ -115,12 +117,18 @@ function hrefOf(repository: string, { name: text, kind, target }: EntryRow): str
   return target?.exists === false ? undefined : pathOf(repository, `${text}.md`)
 }
 
+/** Says at once what the page of the name says in full. */
+function conflictBadge({ conflicts = 0 }: EntryRow): Child {
+  if (conflicts === 0) return undefined
+  return html` <span class="badge">${counted(conflicts, 'other version')}</span>`
+}
+
 function entryTable(rows: readonly EntryRow[], href: (row: EntryRow) => string | undefined): Html {
   const lines = rows.map((row) => {
     const at = href(row)
     const label = at === undefined ? name(row.name) : html`<a href="${at}">${name(row.name)}</a>`
     return html`<tr>
-      <th scope="row">${label}${targetOf(row)}</th>
+      <th scope="row">${label}${targetOf(row)}${conflictBadge(row)}</th>
       <td>${KINDS[row.kind]}</td>
       <td class="number">${row.sizeBytes !== undefined && sizeText(row.sizeBytes)}</td>
       <td>${time(row.updatedS)}</td>

@@ -65,7 +65,7 @@ class InProcessNode implements ReplayNode {
   }
 
   async putFile(place: Place, source: Place | undefined): Promise<void> {
-    await this.#apply(place, { type: 'put', ...named(place), target: this.#fileTarget(source) })
+    await this.#apply(place, { type: 'put', ...named(place), target: await this.#fileTarget(source) })
   }
 
   async putLink(place: Place, thing: Exclude<Thing, { kind: 'file' }>): Promise<void> {
@@ -123,16 +123,21 @@ class InProcessNode implements ReplayNode {
     await this.#node.repositories.apply(repository, [change], BY_HAND)
   }
 
-  /** The content of `source`; without one, any: nobody reads it. */
-  #fileTarget(source: Place | undefined): Target {
-    if (source === undefined) return NO_CONTENT
+  /** The content of `source`; without one, any: nobody reads it, but a name shows only when its flist is here. */
+  async #fileTarget(source: Place | undefined): Promise<Target> {
+    if (source === undefined) {
+      const flist = await this.#node.flists.put(ANY_CONTENT, UNHELD)
+      return { kind: 'file', flist, sizeBytes: 1024, md5: '0'.repeat(32) }
+    }
     const target = this.#node.repositories.find(source.repository, source.name)?.target
     if (target?.kind !== 'file') throw new Error(`${placeKey(source)} is no file to copy`)
     return target
   }
 }
 
-const NO_CONTENT: Target = { kind: 'file', flist: new Uint8Array(32), sizeBytes: 1024, md5: '0'.repeat(32) }
+const ANY_CONTENT = { format: 'zflist', bytes: new Uint8Array(1024), chunkIds: [], files: 0 } as const
+/** No collector runs meanwhile. */
+const UNHELD = { holdChunks() {}, holdFlist() {}, release() {} }
 
 function named({ name, tag }: Place): { name: string; tag?: string } {
   return tag === undefined ? { name } : { name, tag }

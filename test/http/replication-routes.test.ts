@@ -102,6 +102,21 @@ test('two versions of one name are listed, served and settled', async (t) => {
   )
 })
 
+test('the pages show a conflict, and what is not whole here as long as it is not', async (t) => {
+  const { ask, here, there, flist, put, meet, peers } = await farm(t)
+  const target = await flist('a')
+  await put(here, 'a.flist', await flist('b'))
+  there.clock.ms += 5000
+  await put(there, 'a.flist', target)
+  await meet()
+  assert.match((await ask('GET', '/alice')).text, /class="badge">1 other version</)
+  const page = async () => (await ask('GET', '/alice/a.flist.md')).text
+  assert.match(await page(), /href="\/alice\/a~[0-9a-f]{8}\.flist" download/)
+  assert.match(await page(), /Not all of it is on this node/)
+  if (target.kind === 'file') peers.complete.add(toHex(target.flist))
+  assert.doesNotMatch(await page(), /Not all of it is on this node/)
+})
+
 test('links, taglinks and entries of tags have conflicts too', async (t) => {
   const world = await farm(t)
   const { ask, here, there, put, meet, flist } = world

@@ -54,4 +54,14 @@ it('says what is wrong with a flist, and that others wrote the name too', () => 
   const page = previewPage({ ...NOTHING, problem: 'it does not read', conflicts: 1 })
   assert.match(page, /role="alert">it does not read</)
   assert.match(page, /1 other version of this name was written/)
+  assert.doesNotMatch(page, /Not all of it is on this node/)
+})
+
+it('shows the other versions to be fetched, whoever wrote them, and what is not whole here', () => {
+  const other = { name: 'a~abababab.flist', author: '<b>mallory', timeS: 0, sizeBytes: 2048 }
+  const page = previewPage({ ...NOTHING, conflicts: 1, others: [other], isPartial: true })
+  assert.match(page, /<a href="\/alice\/a~abababab\.flist" download>/)
+  assert.match(page, /<bdi>&#60;b&#62;mallory<\/bdi>/)
+  assert.match(page, /2\.0 KiB/)
+  assert.match(page, /Not all of it is on this node yet/)
 })
