@@ -1,26 +1,26 @@
 /** COMPOSITION ROOT: the parts of a node in the order they open; they close in reverse. Traffic enters last. */
 import { unlink } from 'node:fs/promises'
-import { userInfo } from 'node:os'
-import { publicChunkAddress } from './chunk-address.ts'
 import type { RunningNode } from './cli/serve.ts'
-import type { Config, Limits } from './config.ts'
+import type { Config } from './config.ts'
 import { dataFolder, prepareDataFolder, type DataFolder } from './data-folder.ts'
 import { HubError, UnavailableError } from './errors.ts'
-import { Ingest } from './flist/ingest.ts'
-import { FlistInspector } from './flist/inspector.ts'
-import { FlistMerger } from './flist/merger.ts'
-import { FLIST_LIMITS } from './flist/limits.ts'
-import { createChunkCodec, type ChunkCodec } from './format/chunk-codec.ts'
+import type { ChunkCodec } from './format/chunk-codec.ts'
 import type { HttpDeps, SiteOptions } from './http/deps.ts'
 import { createHttpServer, type HttpServer } from './http/server.ts'
 import { createImages } from './node-images.ts'
+import { openInRealm, openNodeRealm } from './node-realm-parts.ts'
+import { Reopening, type Generation } from './node-reopening.ts'
 import { createSignIn } from './node-sign-in.ts'
+import { siteOptions, warningsOf } from './node-site.ts'
 import { metricsOf, statusOf } from './node-status.ts'
+import { openWorkers } from './node-workers.ts'
+import type { NetworkHost } from './net/libp2p-host.ts'
 import { NodeJobs } from './operator.ts'
-import { openIdentity, type Identity } from './repo/identity.ts'
-import { openSeed } from './repo/keys.ts'
+import type { Identity } from './repo/identity.ts'
+import { Invites } from './repo/invites.ts'
 import { Judging } from './repo/judging.ts'
-import { openOwnRealm, tokenRealm } from './repo/own-realm.ts'
+import { openSeed } from './repo/keys.ts'
+import { tokenRealm } from './repo/own-realm.ts'
 import type { Realm } from './repo/realm.ts'
 import { openRepositories, type SignedRepositories } from './repo/repositories.ts'
 import { Tokens, type TokensDeps } from './repo/tokens.ts'
@@ -55,46 +55,161 @@ export interface HubNode extends RunningNode {
   readonly flists: RowFlistStore
 }
 
+/** What stays while the other parts are opened anew. */
+interface Listening {
+  readonly http: HttpServer
+  readonly addresses: readonly HostPort[]
+  /** Where the local operator is answered, once it is. */
+  control?: string
+  /** The chunk port's, once it listens: it comes back there. */
+  resp?: readonly HostPort[]
+  isEnding: boolean
+  /** How often they have been opened. */
+  generation: number
+  /** Opens the other parts anew, once the requests under way have been answered. */
+  reopen(): void
+}
+
 /** Opens every part, or none: a failure on the way closes what was open. */
 export async function openNode(config: Config, options: NodeOptions): Promise<HubNode> {
   const parts = new Parts()
   try {
-    return await openParts(parts, config, options)
+    return await openListening(parts, config, options)
   } catch (error) {
-    await parts
-      .close()
-      .catch((failure: unknown) => options.log.error('closing after a failed start', {}, failure))
+    await closeAll(parts, options.log)
     throw error
   }
 }
 
-async function openParts(parts: Parts, config: Config, options: NodeOptions): Promise<HubNode> {
-  const { log, clock = Date.now } = options
-  const startedAtMs = clock()
+async function closeAll(parts: Parts, log: Logger): Promise<void> {
+  await parts.close().catch((failure: unknown) => log.error('closing after a failed start', {}, failure))
+}
 
+async function openListening(parts: Parts, config: Config, options: NodeOptions): Promise<HubNode> {
   // Listens first and answers 503: whoever comes early knows to come back.
   const http = await openHttp(parts, config, options)
-  const httpAddresses = await listening('http', () => http.start())
-  const kept = await openKept(parts, config, http, options)
-  const { database, flists, repositories, identity, tokens, admin, folder, leases, controlSocket } = kept
-  const { inspector, merger, ingest, codec } = await openWorkers(parts, config, kept)
-  const replicated = await openPeers(parts, config, kept, options)
-  const { resp, jobs, purger } = await openTraffic(parts, config, { ...kept, codec, replicated }, options)
+  const addresses = await listening('http', () => http.start())
+  const listens: Listening = {
+    http,
+    addresses,
+    isEnding: false,
+    generation: 0,
+    reopen: () => reopening.reopen(),
+  }
+  const reopening = await parts.open(
+    'parts',
+    () => new Reopening(() => openGeneration(config, options, listens), options.log),
+    (opened) => {
+      listens.isEnding = true
+      return opened.stop()
+    },
+  )
+  const first = await reopening.start()
+  return {
+    ...first,
+    get repositories() {
+      return reopening.current.repositories
+    },
+    get realm() {
+      return reopening.current.realm
+    },
+    get database() {
+      return reopening.current.database
+    },
+    get flists() {
+      return reopening.current.flists
+    },
+    failed: reopening.failed,
+    stop: () => parts.close(),
+  }
+}
 
-  const site = siteOptions(config, options, options.isPublic ? resp.addresses : config.resp, httpAddresses)
-  const running = { config, identity, repositories, database, replicated, startedAtMs, clock }
-  const deps: HttpDeps = {
+type OpenedNode = Omit<HubNode, 'stop' | 'failed'>
+
+async function openGeneration(
+  config: Config,
+  options: NodeOptions,
+  listens: Listening,
+): Promise<Generation<OpenedNode>> {
+  const parts = new Parts()
+  try {
+    const settled = { ...config, ...(listens.resp && { resp: listens.resp }) }
+    const node = await openParts(parts, settled, options, listens)
+    return { node, close: () => parts.close() }
+  } catch (error) {
+    await closeAll(parts, options.log)
+    throw error
+  }
+}
+
+async function openParts(
+  parts: Parts,
+  config: Config,
+  options: NodeOptions,
+  listens: Listening,
+): Promise<OpenedNode> {
+  const { clock = Date.now, isPublic, version } = options
+  const { http } = listens
+  const kept = await openKept(parts, config, listens, options)
+  const workers = await openWorkers(parts, config, kept)
+  const { host, replicated } = await openPeers(parts, config, kept, options)
+  const traffic = await openTraffic(parts, config, { ...kept, ...workers, replicated }, options)
+  const { resp } = traffic
+  if (isPublic) listens.resp = resp.addresses
+  listens.generation++
+  const realm = await openNodeRealm(parts, config, kept, { ...options, ...listens, replicated, host })
+  const site = siteOptions(config, version, isPublic ? resp.addresses : config.resp, listens.addresses)
+  const open = { ...kept, ...workers, ...traffic, replicated, site, startedAtMs: clock() }
+  const { database, repositories, folder, admin } = kept
+  // Requests come last and leave first: what they work with is there as long as one is under way.
+  await parts.open(
+    'requests',
+    () => {
+      const deps = { ...httpDeps(config, options, open), realm }
+      return http.open(deps, site, metricsOf(database, resp, repositories))
+    },
+    () => {
+      const ending = listens.isEnding ? http.stop() : http.shut()
+      return Promise.all([ending, workers.ingest.stop()]).then(() => {})
+    },
+  )
+  return {
+    http: listens.addresses.map((address) => `http://${formatHostPort(address)}`),
+    resp: resp.addresses.map(formatHostPort),
+    data: folder.root,
+    p2p: replicated.addresses,
+    tokenFile: folder.tokenFile,
+    newAdminToken: admin.isNew ? admin.token : undefined,
+    chunkWrites: config.respPassword !== undefined && !config.readonly,
+    warnings: warningsOf(config, site, kept.identity),
+    controlSocket: kept.controlSocket,
     repositories,
-    flists,
-    chunks: database.chunks,
-    receiver: { receive: (id, bytes) => receiveChunk(database.chunks, id, bytes) },
+    realm: kept.realm,
+    database,
+    flists: kept.flists,
+  }
+}
+
+type Open = Kept &
+  Awaited<ReturnType<typeof openWorkers>> &
+  Awaited<ReturnType<typeof openTraffic>> & {
+    readonly replicated: Replicated
+    readonly site: SiteOptions
+    readonly startedAtMs: number
+  }
+
+/** The parts as the HTTP side knows them. */
+function httpDeps(
+  config: Config,
+  { version, log, clock = Date.now }: NodeOptions,
+  { database, folder, ingest, jobs, purger, site, ...open }: Open,
+): Omit<HttpDeps, 'realm'> {
+  const { chunks } = database
+  const { repositories, flists, leases, replicated, inspector, merger, codec, tokens } = open
+  return {
+    ...{ repositories, flists, chunks, leases, replicated, inspector, merger, codec, tokens, log, clock },
+    receiver: { receive: (id, bytes) => receiveChunk(chunks, id, bytes) },
     space: database.space,
-    leases,
-    replicated,
-    purges: purger,
-    inspector,
-    merger,
-    codec,
     isMember: ({ host, port }) => host === site.publicChunks?.host && port === site.publicChunks.port,
     ingest: async (archive, run) => {
       await database.space.require(0) // known content adds no chunk that would ask for room
@@ -102,34 +217,10 @@ async function openParts(parts: Parts, config: Config, options: NodeOptions): Pr
     },
     ingestLayers: (layers, run) => ingest.runLayers(layers, run),
     images: createImages(config, folder, database.space),
-    tokens,
-    ...createSignIn(config, { ...database, ...identity, ...site, clock }),
+    ...createSignIn(config, { ...database, ...open.identity, ...site, clock }),
     operator: jobs,
-    status: statusOf({ version: options.version, ...running }),
-    log,
-    clock,
-  }
-  // Requests come last and leave first: what they work with is there as long as one is under way.
-  await parts.open(
-    'requests',
-    () => http.open(deps, site, metricsOf(database, resp, repositories)),
-    () => Promise.all([http.stop(), ingest.stop()]).then(() => {}),
-  )
-  return {
-    http: httpAddresses.map((address) => `http://${formatHostPort(address)}`),
-    resp: resp.addresses.map(formatHostPort),
-    data: folder.root,
-    p2p: replicated.addresses,
-    tokenFile: folder.tokenFile,
-    newAdminToken: admin.isNew ? admin.token : undefined,
-    chunkWrites: config.respPassword !== undefined && !config.readonly,
-    warnings: warningsOf(config, site, identity),
-    controlSocket,
-    repositories,
-    realm: kept.realm,
-    database,
-    flists,
-    stop: () => parts.close(),
+    purges: purger,
+    status: statusOf({ config, database, version, clock, ...open }),
   }
 }
 
@@ -150,7 +241,7 @@ function openHttp(
 async function openKept(
   parts: Parts,
   config: Config,
-  http: HttpServer,
+  listens: Listening,
   { clock = Date.now, isPublic, log }: NodeOptions,
 ) {
   const folder = dataFolder(config.data)
@@ -161,15 +252,15 @@ async function openKept(
   )
   const { rows, chunks } = database
   await prepareDataFolder(folder)
-  const controlSocket = await openControl(http, folder, isPublic)
-  const identity = await openIdentity(rows, { directory: folder.keys, clock })
-  const { realm, admin: realmAdmin } = await openOwnRealm(rows, identity, { directory: folder.keys, clock })
-  const tokens = openTokens(config, identity, { rows, clock, realm: tokenRealm(realm, realmAdmin) })
-  if (realm.isShared) await tokens.shareRevocations()
-  const admin = await tokens.ensureAdminToken(folder.tokenFile)
+  const controlSocket = (listens.control ??= await openControl(listens.http, folder, isPublic))
+  const inRealm = await openInRealm(database, folder.keys, { clock, log })
+  const { identity, realm, admin: realmAdmin } = inRealm
   const leases = new RowLeases(rows, clock)
   const isPurged = (flist: Uint8Array) => realm.governance.isPurged(flist)
   const flists = new RowFlistStore(rows, chunks, isPurged)
+  const tokens = openTokens(config, identity, { rows, clock, realm: tokenRealm(realm, realmAdmin) })
+  if (realm.isShared) await tokens.shareRevocations()
+  const admin = await tokens.ensureAdminToken(folder.tokenFile)
   const repositories = await openRepositories({
     rows,
     identity,
@@ -186,6 +277,7 @@ async function openKept(
     (opened) => opened.stop(),
   )
   await judging.start()
+  const invites = await Invites.open(rows, clock)
   return {
     folder,
     database,
@@ -198,71 +290,31 @@ async function openKept(
     repositories,
     leases,
     flists,
+    invites,
   }
 }
 
 type Kept = Awaited<ReturnType<typeof openKept>>
 
-/** The threads that read and write flists. */
-async function openWorkers(parts: Parts, { limits }: Config, { folder, database: { rows, chunks } }: Kept) {
-  const temporaryDirectory = folder.temporary
-  const flists = {
-    temporaryDirectory,
-    limits: { ...FLIST_LIMITS, maxFileBytes: limits.maxFlistBytes },
-  }
-  const inspector = await parts.open(
-    'inspector',
-    () => new FlistInspector(flists),
-    (opened) => opened.stop(),
-  )
-  const merger = await parts.open(
-    'merger',
-    () => new FlistMerger(flists),
-    (opened) => opened.stop(),
-  )
-  const ingest = await parts.open(
-    'ingest',
-    () => new Ingest({ chunks, known: chunks, rows, temporaryDirectory }, ingestOptions(limits)),
-    (opened) => opened.stop(),
-  )
-  await ingest.start()
-  return { inspector, merger, ingest, codec: await createChunkCodec() }
-}
-
-function ingestOptions({
-  uploads,
-  maxUploadBytes,
-  maxPlainBytes,
-  maxRatio,
-  maxEntries,
-  maxDepth,
-  spillEntries,
-}: Limits) {
-  const limits = {
-    maxArchiveBytes: maxUploadBytes,
-    maxPlainBytes,
-    maxRatio,
-    maxEntries,
-    maxDepth,
-    maxEntriesInMemory: spillEntries,
-  }
-  return { maxAtOnce: uploads, limits }
+interface Peers {
+  readonly replicated: Replicated
+  readonly host?: NetworkHost
 }
 
 /** The peers of a shared realm; a node that one command opened for itself meets nobody. */
 async function openPeers(
   parts: Parts,
   { farm }: Config,
-  { folder, database, realm, repositories, flists, leases }: Kept,
+  { folder, database, realm, repositories, flists, leases, invites }: Kept,
   { isPublic, log, clock = Date.now }: NodeOptions,
-): Promise<Replicated> {
-  if (!isPublic || !realm.isShared) return ALONE
+): Promise<Peers> {
+  if (!isPublic || !realm.isShared) return { replicated: ALONE }
   const { openReplication } = await import('./node-replication.ts')
   const seed = await openSeed(folder.keys, 'node.key')
-  const deps = { ...database, seed, realm, repositories, flists, leases, log, clock }
-  return await listening('p2p', () => openReplication(parts, farm, deps)).then(
-    ({ replication }) => replication,
-  )
+  const guests = { admitsGuest: () => invites.areOpen }
+  const deps = { ...database, seed, guests, realm, repositories, flists, leases, log, clock }
+  const { host, replication } = await listening('p2p', () => openReplication(parts, farm, deps))
+  return { host, replicated: replication }
 }
 
 /** The chunk port, and the jobs in the background; neither for a node that one command opened for itself. */
@@ -340,44 +392,4 @@ function openTokens(config: Config, { tokenSeed }: Identity, deps: TokensDeps): 
     ownSeed: tokenSeed,
     ttlS: Math.floor(tokenTtlMs / SECOND_MS),
   })
-}
-
-function siteOptions(
-  config: Config,
-  { version }: NodeOptions,
-  resp: readonly HostPort[],
-  http: readonly HostPort[],
-): SiteOptions {
-  const [first] = http
-  const ownUrl = first === undefined ? 'http://localhost' : `http://${formatHostPort(first)}`
-  return {
-    publicUrl: config.publicUrl ?? ownUrl,
-    publicChunks: publicChunkAddress(config, resp),
-    flistBackend: config.flistBackend,
-    auth: config.auth,
-    readonly: config.readonly,
-    guestToken: config.guestToken,
-    usersMap: config.usersMap,
-    official: config.official,
-    limits: config.limits,
-    cacheBytes: config.flistCacheBytes,
-    version,
-    operatorName: userInfo().username,
-  }
-}
-
-function warningsOf(config: Config, site: SiteOptions, identity: Identity): string[] {
-  const warnings: string[] = []
-  if (site.publicChunks === undefined && config.flistBackend !== 'keep') {
-    warnings.push('flists are served without a chunk address: set ZHUB_PUBLIC_URL or ZHUB_PUBLIC_CHUNKS')
-  }
-  if (!config.auth) warnings.push('authentication is off: everybody who reaches the API is Administrator')
-  if (identity.isRestored)
-    warnings.push('this data folder is a restored copy: the node signs under a new incarnation')
-  for (const { path, mode } of identity.exposed) {
-    warnings.push(
-      `others could read ${path} (mode 0${mode.toString(8)}); it is closed now, but who read it has the key`,
-    )
-  }
-  return warnings
 }

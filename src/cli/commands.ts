@@ -18,6 +18,18 @@ import { promote } from './promote.ts'
 import { purge } from './purge.ts'
 import { put } from './put.ts'
 import { resolve } from './resolve.ts'
+import {
+  addAdmin,
+  createRealm,
+  cutNode,
+  inviteNode,
+  joinRealm,
+  leaveRealm,
+  realm,
+  realmStatus,
+  rotateKey,
+  uncutNode,
+} from './realm.ts'
 import { restore } from './restore.ts'
 import { rm } from './rm.ts'
 import { status } from './status.ts'
@@ -58,6 +70,16 @@ export const COMMANDS: readonly Command[] = [
   purge,
   status,
   peers,
+  createRealm,
+  inviteNode,
+  joinRealm,
+  realm,
+  realmStatus,
+  cutNode,
+  uncutNode,
+  addAdmin,
+  rotateKey,
+  leaveRealm,
   createToken,
   listTokens,
   revokeToken,

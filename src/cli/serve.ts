@@ -18,6 +18,8 @@ export interface RunningNode {
   readonly chunkWrites: boolean
   /** What the operator should know, one sentence each. */
   readonly warnings: readonly string[]
+  /** Resolves with what keeps it from answering any more; never, while all is well. */
+  readonly failed?: Promise<unknown>
   stop(): Promise<void>
 }
 
@@ -54,9 +56,19 @@ export async function serve(context: ServeContext): Promise<ExitCode> {
     return 1
   }
   context.write(context.json ? jsonBanner(node) : textBanner(node, context.version))
-  if (!context.signal.aborted) await once(context.signal, 'abort')
+  const failure = context.signal.aborted ? undefined : await failureOf(node, context.signal)
+  if (failure !== undefined) {
+    await node.stop().catch(() => {})
+    return 1
+  }
   if (!context.json) context.write('stopping …\n')
   return stopInTime(node, context, stopByMs - performance.now())
+}
+
+/** Why the node has ended by itself; `undefined` when it was told to stop. */
+async function failureOf({ failed }: RunningNode, signal: AbortSignal): Promise<unknown> {
+  const stopped = once(signal, 'abort').then(() => undefined)
+  return await (failed === undefined ? stopped : Promise.race([stopped, failed]))
 }
 
 /** `undefined`: told to stop, and opening did not end in time; what it has begun ends with the process. */

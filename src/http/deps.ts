@@ -65,6 +65,26 @@ export interface Purges {
   discard(chunkIds: readonly Uint8Array[]): Promise<void>
 }
 
+/** The realm of the node; answers go out as JSON as they are. */
+export interface RealmOperator {
+  /** What everybody may know. */
+  status(): object
+  /** `node`: what this one is called there. */
+  create(named: {
+    readonly name?: string | undefined
+    readonly node?: string | undefined
+    readonly addresses?: readonly string[]
+  }): Promise<object>
+  invite(addresses: readonly string[]): Promise<object>
+  join(how: { readonly invite: string; readonly node?: string | undefined }): Promise<object>
+  leave(): Promise<object>
+  /** By name, or the first digits of the key; as the next two. */
+  cut(node: string): Promise<object>
+  uncut(node: string): Promise<object>
+  addAdmin(node: string): Promise<object>
+  rotate(): Promise<object>
+}
+
 /** Verified bytes of strangers on their way into the store. */
 export interface ChunkReceiver {
   /** Resolves to false when the chunk was known. @throws {InvalidInputError} when `bytes` do not hash to `id`. */
@@ -99,6 +119,7 @@ export interface HttpDeps {
   /** Absent where no login server is set. */
   readonly threeBot?: ThreeBotLogin | undefined
   readonly operator: Operator
+  readonly realm: RealmOperator
   /** The body of `GET /api/v1/status`. */
   readonly status: () => Promise<object> | object
   readonly log: Logger

@@ -9,6 +9,7 @@ import { historyRoutes } from './routes-history.ts'
 import { dockerRoutes } from './routes-docker.ts'
 import { purgeRoutes } from './routes-purge.ts'
 import { operatorRoutes } from './routes-operator.ts'
+import { realmRoutes } from './routes-realm.ts'
 import { tagRoutes } from './routes-tags.ts'
 import { tokenRoutes } from './routes-tokens.ts'
 import { downloadRoutes } from './routes-downloads.ts'
@@ -55,6 +56,7 @@ export function routesOf(site: Site, metrics: HttpMetrics): Route[] {
     ...chunkRoutes(site),
     ...tokenRoutes(site),
     ...operatorRoutes(site),
+    ...realmRoutes(site),
     ...signInRoutes(site),
     ...pageRoutes(site),
   ]

@@ -52,7 +52,9 @@ export interface HttpServer {
   startControl(path: string): Promise<void>
   /** From now on requests are answered. */
   open(deps: HttpDeps, options: SiteOptions, metrics?: readonly MetricSource[]): Promise<Router>
-  /** 503 for what comes, time to finish for what is in flight, then silence. Resolves when no handle is left. */
+  /** 503 for what comes until the next `open`, and time to finish for what is in flight. */
+  shut(): Promise<void>
+  /** As `shut`, then silence. Resolves when no handle is left. */
   stop(): Promise<void>
 }
 
@@ -114,19 +116,29 @@ class Listeners implements HttpServer {
     return router
   }
 
+  async shut(): Promise<void> {
+    const router = this.#router
+    this.#router = undefined
+    await this.#finish()
+    if (this.#inFlight > 0) for (const socket of this.#sockets) socket.destroy()
+    await router?.app.close()
+  }
+
   async stop(): Promise<void> {
     const router = this.#router
     this.#router = undefined
     const closed = this.#servers.splice(0).map((server) => new Promise((resolve) => server.close(resolve)))
-    if (this.#jobs !== undefined) await patiently(this.#jobs.stop()) // who listens to one is told its end
-    if (this.#inFlight > 0) await this.#finished()
+    await this.#finish()
     for (const socket of this.#sockets) socket.destroy()
     await Promise.all(closed)
     await router?.app.close()
   }
 
-  async #finished(): Promise<void> {
-    await patiently(new Promise<void>((resolve) => (this.#idle = resolve)))
+  async #finish(): Promise<void> {
+    const jobs = this.#jobs
+    this.#jobs = undefined
+    if (jobs !== undefined) await patiently(jobs.stop()) // who listens to one is told its end
+    if (this.#inFlight > 0) await patiently(new Promise<void>((resolve) => (this.#idle = resolve)))
   }
 
   #createServer(isOperator: boolean): Server {

@@ -43,6 +43,10 @@ export class GovernanceSet {
     this.#items = new Map([first, ...items].map((item) => [toHex(item.hash), item]))
   }
 
+  get first(): SignedRoot {
+    return this.#first
+  }
+
   get id(): Uint8Array {
     return this.#first.id
   }

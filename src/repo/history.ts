@@ -57,12 +57,13 @@ export async function settledKeys(rows: RowStore, repository: Uint8Array): Promi
   return [...keys]
 }
 
-/** Every version of a name, newest first; `quarantined` are those that do not count. */
+/** Every version of a name, newest first; `quarantined` do not count, `former` were of another realm. */
 export async function readHistory(
   rows: RowStore,
   repository: Uint8Array,
   key: string,
   quarantined: readonly Version[] = [],
+  former: readonly PastVersion[] = [],
 ): Promise<HistoryItem[]> {
   const heads = await readHeads(rows, repository, key)
   const losers = new Set(conflictsOf(heads).flat())
@@ -72,13 +73,17 @@ export async function readHistory(
     const isWinner = index === 0 || (head.target && winner && targetId(head.target) === targetId(winner))
     states.set(head, losers.has(head) ? 'conflict' : isWinner ? 'current' : 'superseded')
   }
-  for (const version of await readPast(rows, repository, key)) {
-    states.set(version, version.wasInConflict ? 'superseded in conflict' : 'superseded')
+  for (const version of [...(await readPast(rows, repository, key)), ...former]) {
+    states.set(version, pastState(version))
   }
   for (const version of quarantined) states.set(version, 'quarantined')
   return [...states.keys()]
     .sort(byAge)
     .map((version) => historyItem(version, states.get(version) ?? 'superseded'))
+}
+
+function pastState({ wasInConflict }: PastVersion): HistoryItem['state'] {
+  return wasInConflict ? 'superseded in conflict' : 'superseded'
 }
 
 function byAge(a: Version, b: Version): number {

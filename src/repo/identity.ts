@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CorruptError } from '../errors.ts'
 import { signingKey } from '../format/ed25519.ts'
@@ -12,7 +13,7 @@ import { markBoot } from './boot-marker.ts'
 import type { Clock } from './hybrid-clock.ts'
 import { openKeyFolder, openSeed, readSeed } from './keys.ts'
 import type { ExposedKey } from './keys.ts'
-import { createPrivateFile, readPrivateFile } from './private-file.ts'
+import { createPrivateFile, readPrivateFile, replacePrivateFile } from './private-file.ts'
 import { governanceKey, SPACES } from './rows.ts'
 
 /** Who this node is, and the realm it signs in. */
@@ -74,6 +75,18 @@ function realmChanges(rows: RowStore, realm: Uint8Array, root: SignedRoot): RowC
   ]
 }
 
+/** The keys go with the realm that the index is in: a folder whose index is lost comes back to it. */
+export async function keepFirstRoot(directory: string, root: SignedRoot): Promise<void> {
+  const path = join(directory, ROOT_FILE)
+  const known = await readPrivateFile(path)
+  if (known === undefined || !equalBytes(known, root.bytes)) await replacePrivateFile(path, root.bytes)
+}
+
+/** From the next start on another key is that of this node. */
+export function nodeKeyChange(node: Uint8Array): RowChange {
+  return put(SPACES.own, OWN_NODE, node)
+}
+
 /** Remembers which realm this data folder is in. */
 export function realmChange(realm: Uint8Array): RowChange {
   return put(SPACES.own, OWN_REALM, realm)
@@ -87,9 +100,13 @@ function put(space: string, key: Uint8Array, value: Uint8Array): RowChange {
 async function openNodeKey(rows: RowStore, directory: string): Promise<SigningKey> {
   const known = rows.get(SPACES.own, OWN_NODE)
   if (known === undefined) return signingKey(await openSeed(directory, 'node.key'))
-  const seed = await readSeed(directory, 'node.key')
-  const node = seed && signingKey(seed)
-  if (node !== undefined && equalBytes(known, node.publicKey)) return node
+  for (const name of ['node.key', 'node.key.next'] as const) {
+    const seed = await readSeed(directory, name)
+    const node = seed && signingKey(seed)
+    if (node === undefined || !equalBytes(known, node.publicKey)) continue
+    if (name === 'node.key.next') await rename(join(directory, name), join(directory, 'node.key'))
+    return node
+  }
   throw new CorruptError(
     'node.key',
     `the keys in ${directory} are not those of this index: restore them both`,

@@ -8,7 +8,7 @@ import { makeFolder } from '../util/make-folder.ts'
 import { createPrivateFile, readPrivateFile } from './private-file.ts'
 
 /** The secrets of a node, each an Ed25519 seed: 64 hex digits and a newline in a file of its own, mode 0600. */
-export type KeyName = 'node.key' | 'root.key' | 'nodes.key' | 'token.seed'
+export type KeyName = 'node.key' | 'node.key.next' | 'root.key' | 'nodes.key' | 'token.seed'
 
 /** A file or folder of secrets that others could have opened. */
 export interface ExposedKey {

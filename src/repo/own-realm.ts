@@ -1,5 +1,6 @@
 import { signingKey } from '../format/ed25519.ts'
 import type { RowStore } from '../store/row-store.ts'
+import { keepFirstRoot } from './identity.ts'
 import type { Identity, IdentityOptions } from './identity.ts'
 import { RealmAdmin } from './realm-admin.ts'
 import { openRealmKeys } from './realm-keys.ts'
@@ -19,6 +20,7 @@ export async function openOwnRealm(
   { directory, clock }: IdentityOptions,
 ): Promise<OwnRealm> {
   const realm = await openRealm(rows, id)
+  await keepFirstRoot(directory, realm.first)
   const keys = await openRealmKeys(directory, node)
   const tokenKey = signingKey(tokenSeed).publicKey
   const admin = new RealmAdmin({ realm, node, tokenKey, keys, clock })

@@ -11,7 +11,7 @@ import type { Governance, Member } from './governance.ts'
 import type { Clock } from './hybrid-clock.ts'
 import type { Realm } from './realm.ts'
 import type { RealmKeys } from './realm-keys.ts'
-import { lapsing, nextRoot, withKey, withoutKeys } from './root-change.ts'
+import { lapsing, nextRoot, withKey, withKeyInPlace, withoutKeys } from './root-change.ts'
 
 export interface RealmAdminDeps {
   readonly realm: Realm
@@ -155,6 +155,29 @@ export class RealmAdmin {
   /** From now on no member keeps this flist, or takes it again. @throws {ForbiddenError} where this node may not say so. */
   async purge(flist: Uint8Array): Promise<void> {
     await this.#sign((state) => (state.isPurged(flist) ? [] : [{ type: 'flist.purge', flist }]))
+  }
+
+  /**
+   * Another key for this node, which then signs in its place: `ends` are the last operations of the old one. `also`: rows
+   * of the same batch. What needs the new key is signed with it: it is among this node's keys already.
+   */
+  async rotate(next: Uint8Array, ends: readonly LogEndpoint[], also: readonly RowChange[]): Promise<void> {
+    await this.#act((state) => {
+      const old = this.#node.publicKey
+      const { tokenKey, name, addresses, roles } = memberOf(state, old)
+      const add = addition({ node: next, tokenKey, name, addresses }, roles)
+      const cut: Own = { type: 'node.cut', node: old, others: 'none', ends }
+      const own = [add, cut, ...this.#confirmed(old)]
+      if (!memberOf(state, old).isAdmin) return this.#records(state, own)
+      const root = nextRoot(
+        this.#realm,
+        withKeyInPlace(state.root.roles, old, next),
+        this.#keys,
+        this.#nowS(),
+      )
+      const anew = lapsing(this.#realm, root.root)
+      return [root.bytes, ...this.#records({ ...state, root: root.root }, [...own, ...anew])]
+    }, also)
   }
 
   /** Voids tokens by id, or all of a user that were made up to now, on every member. */

@@ -19,7 +19,16 @@ export class RealmKeys {
   }
 }
 
-export async function openRealmKeys(directory: string, node: SigningKey): Promise<RealmKeys> {
+/** `others`: keys of the node beside the one that it has. */
+export async function openRealmKeys(
+  directory: string,
+  node: SigningKey,
+  ...others: readonly SigningKey[]
+): Promise<RealmKeys> {
   const seeds = [await readSeed(directory, 'nodes.key'), await readSeed(directory, 'root.key')]
-  return new RealmKeys([node, ...seeds.flatMap((seed) => (seed === undefined ? [] : [signingKey(seed)]))])
+  return new RealmKeys([
+    node,
+    ...others,
+    ...seeds.flatMap((seed) => (seed === undefined ? [] : [signingKey(seed)])),
+  ])
 }

@@ -1,4 +1,5 @@
 import { CorruptError, HubError } from '../errors.ts'
+import type { SignedRoot } from '../format/root-document.ts'
 import type { RowChange, RowStore } from '../store/row-store.ts'
 import { concat, equalBytes, fromUtf8, toHex } from '../util/bytes.ts'
 import { Mutex } from '../util/mutex.ts'
@@ -45,6 +46,11 @@ export class Realm {
   get isShared(): boolean {
     const { name, members } = this.governance
     return name !== '' || members.length > 1
+  }
+
+  /** The root document that made it. */
+  get first(): SignedRoot {
+    return this.#set.first
   }
 
   get governance(): Governance {

@@ -12,7 +12,7 @@ import { checkChanges, effectsOf } from './changes.ts'
 import { checkOperations } from './check.ts'
 import type { CheckOptions, OperationProblem } from './check.ts'
 import type { Change, Entry, HistoryItem, NamePlace, Repositories, Resolved, User } from './entry.ts'
-import { liveFlists, readHeads, readHistory, readQuarantined, settledKeys } from './history.ts'
+import { liveFlists, readHeads, readHistory, readPast, readQuarantined, settledKeys } from './history.ts'
 import type { Retention } from './history.ts'
 import type { Holding, Holds } from './held-revision.ts'
 import { HybridClock } from './hybrid-clock.ts'
@@ -39,6 +39,7 @@ import type { ViewRow } from './rows.ts'
 import { siftOperations } from './sift.ts'
 import { placeEffects } from './state.ts'
 import type { Version } from './state.ts'
+import { formerRealms } from './realm-change.ts'
 import { remakeState } from './state-rows.ts'
 
 export interface RepositoriesDeps {
@@ -63,7 +64,7 @@ export interface Received {
 
 export async function openRepositories(deps: RepositoriesDeps): Promise<SignedRepositories> {
   const { repositories, nextChange } = await loadRepositories(deps.rows, holdingOf(deps))
-  return new SignedRepositories(deps, repositories, nextChange)
+  return new SignedRepositories(deps, repositories, nextChange, await formerRealms(deps.rows))
 }
 
 /**
@@ -78,6 +79,8 @@ export class SignedRepositories implements Repositories {
   readonly #holding: Holding
   readonly #clock: HybridClock
   readonly #memory: RepositoryMemory
+  /** Realms that this folder was in before. */
+  readonly #former: readonly Uint8Array[]
   readonly #turns = new KeyedMutex()
   /** Repositories whose rows may say more than memory. */
   readonly #stale = new Set<string>()
@@ -85,7 +88,12 @@ export class SignedRepositories implements Repositories {
   #incarnation: Uint8Array
   #nextChange: number
 
-  constructor(deps: RepositoriesDeps, memory: RepositoryMemory, nextChange: number) {
+  constructor(
+    deps: RepositoriesDeps,
+    memory: RepositoryMemory,
+    nextChange: number,
+    former: readonly Uint8Array[] = [],
+  ) {
     const { rows, identity, clock, authority } = deps
     this.#rows = rows
     this.#identity = identity
@@ -96,6 +104,7 @@ export class SignedRepositories implements Repositories {
     this.#incarnation = identity.incarnation
     this.#memory = memory
     this.#nextChange = nextChange
+    this.#former = former
     for (const { logs } of memory.states()) {
       for (const { time } of logs.values()) this.#clock.observe(time)
     }
@@ -157,7 +166,9 @@ export class SignedRepositories implements Repositories {
     const key = effectKey({ name, tag })
     const logs = this.#memory.get(repository)?.logs ?? new Map<string, never>()
     const quarantined = await readQuarantined(this.#rows, logs, this.#authority(), key)
-    return await readHistory(this.#rows, this.#idOf(repository), key, quarantined)
+    const ids = this.#former.map((realm) => repositoryId(realm, repository))
+    const former = await Promise.all(ids.map((id) => readPast(this.#rows, id, key)))
+    return await readHistory(this.#rows, this.#idOf(repository), key, quarantined, former.flat())
   }
 
   async settled(repository: string): Promise<NamePlace[]> {

@@ -14,6 +14,8 @@ import type { PastVersion, Version } from './state.ts'
  */
 export const SPACES = {
   operations: 'op',
+  /** Operations of realms that this node was in before, as in `op`. */
+  former: 'was',
   places: 'oph',
   logs: 'log',
   repositories: 'repo',
