@@ -31,7 +31,7 @@ import { RowLeases } from './store/leases.ts'
 import { receiveChunk } from './store/receive.ts'
 import { RowFlistStore } from './store/row-flist-store.ts'
 import { ALONE, type Replicated } from './sync/replicated.ts'
-import { CACHE } from './sync/subscription.ts'
+import { holdsOf } from './sync/subscription.ts'
 import { Parts } from './util/lifecycle.ts'
 import type { Logger } from './util/logger.ts'
 import { formatHostPort, type HostPort } from './util/parse.ts'
@@ -267,8 +267,7 @@ async function openKept(
     clock,
     authority: () => realm.governance,
     isPurged,
-    // Outside of what is kept here names are shown as they are everywhere, and fetched when somebody reads.
-    ...(config.farm.subscription !== CACHE && { holds: (id) => flists.numberOf(id) !== undefined }),
+    holds: holdsOf(config.farm.subscription, flists),
   })
   const onError = (error: unknown) => log.error('judging operations anew', {}, error)
   const judging = await parts.open(

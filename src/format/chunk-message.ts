@@ -41,9 +41,12 @@ export type ChunkMessage =
       readonly index: number
       readonly bytes: Uint8Array | undefined
     }
+  /** None of a `get` is answered: too much was asked at once. */
+  | { readonly type: 'busy'; readonly number: number; readonly retryMs: number }
 
 const FORMAT = 'chunk message'
-const [HAVE, HELD, GET, MISS] = [0, 1, 2, 3]
+const [HAVE, HELD, GET, MISS, BUSY] = [0, 1, 2, 3, 4]
+const MAX_RETRY_MS = 2 ** 31 - 1
 const CHUNK = 0x01
 const HEADER_BYTES = 7
 const MAX_NUMBER = 2 ** 32 - 1
@@ -63,6 +66,8 @@ export function encodeChunkMessage(message: ChunkMessage): readonly Uint8Array[]
       ]
     case 'held':
       return [encodeCbor([HELD, number, { bits: message.bits }])]
+    case 'busy':
+      return [encodeCbor([BUSY, number, { retry: message.retryMs }])]
     case 'chunk':
       if (message.bytes === undefined) return [encodeCbor([MISS, number, { idx: message.index }])]
       return [chunkHeader(number, message.index), message.bytes]
@@ -83,7 +88,7 @@ export function decodeChunkMessage(bytes: Uint8Array): ChunkMessage {
   const message = decodeCbor(bytes, { format: FORMAT, maxBytes: MAX_CHUNK_MESSAGE_BYTES })
   const wrong = () => new MalformedError(FORMAT, 'it is no message of this protocol')
   if (!isArray(message) || message.length !== 3) throw wrong()
-  const type = asInteger(message[0], HAVE, MISS, wrong)
+  const type = asInteger(message[0], HAVE, BUSY, wrong)
   const number = asInteger(message[1], 0, MAX_NUMBER, wrong)
   const fields = new RecordReader(message[2] ?? null, FORMAT)
   const decoded = decodeFields(type, number, fields)
@@ -103,6 +108,8 @@ function decodeFields(type: number, number: number, fields: RecordReader): Chunk
         throw fields.fail('bits are too many')
       return { type: 'held', number, bits }
     }
+    case BUSY:
+      return { type: 'busy', number, retryMs: fields.integer('retry', 0, MAX_RETRY_MS) }
     default:
       return { type: 'chunk', number, index: fields.integer('idx', 0, MAX_GET_IDS - 1), bytes: undefined }
   }

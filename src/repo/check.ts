@@ -42,8 +42,8 @@ export interface OperationProblem {
 }
 
 export interface CheckOptions extends AbortOptions {
-  /** Does this node hold that flist? */
-  readonly holds: (flist: FlistId) => boolean
+  /** Does this node hold that flist, which `author` published? */
+  readonly holds: (flist: FlistId, author: Uint8Array) => boolean
   readonly onOperation?: () => void
 }
 
@@ -235,8 +235,8 @@ class OperationCheck {
   }
 
   *#missing(id: string, { heads }: NameState): Generator<OperationProblem> {
-    for (const { target, operation } of heads) {
-      if (target?.kind !== 'file' || this.#options.holds(target.flist)) continue
+    for (const { target, operation, author } of heads) {
+      if (target?.kind !== 'file' || this.#options.holds(target.flist, author)) continue
       const detail = `operation ${toHex(operation)} names flist ${toHex(target.flist)}, which is not held`
       yield { kind: 'flist-missing', id, detail }
     }

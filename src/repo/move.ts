@@ -10,7 +10,6 @@ import type { OperationUser, SignedOperation } from '../format/operation.ts'
 import type { RowChange, RowStore, Space } from '../store/row-store.ts'
 import { concat, fromUtf8, readU64be, toHex, u64be } from '../util/bytes.ts'
 import type { Authority } from './authority.ts'
-import type { Holds } from './held-revision.ts'
 import { HybridClock } from './hybrid-clock.ts'
 import type { Clock } from './hybrid-clock.ts'
 import type { Identity } from './identity.ts'
@@ -38,7 +37,7 @@ export interface MoveDeps {
   readonly clock: Clock
   readonly authority: Authority
   /** What is not here could be fetched from the old realm alone, and is left there. */
-  readonly holds: Holds
+  readonly holds: (flist: FlistId) => boolean
 }
 
 /** How many names came over, and how many were left. */

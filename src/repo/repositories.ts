@@ -51,7 +51,7 @@ export interface RepositoriesDeps {
   /** Without it every flist counts as held. */
   readonly holds?: Holds
   /** Must a flist not exist? Its names are not shown. */
-  readonly isPurged?: Holds
+  readonly isPurged?: (flist: FlistId) => boolean
 }
 
 /** What became of operations that a peer sent. */
@@ -184,7 +184,11 @@ export class SignedRepositories implements Repositories {
   checkOperations(options: CheckOptions): AsyncIterable<OperationProblem> {
     const exclusive = <T>(name: string, work: () => Promise<T>) => this.#turns.run(name, work)
     const realm = { realm: this.#identity.realm, authority: this.#authority() }
-    return checkOperations(this.#rows, realm, exclusive, options)
+    const own = this.#identity.node.publicKey
+    // What others published may still be on its way, or is fetched when somebody asks for it.
+    const holds = (flist: FlistId, author: Uint8Array) =>
+      !equalBytes(author, own) || options.holds(flist, author)
+    return checkOperations(this.#rows, realm, exclusive, { ...options, holds })
   }
 
   /** Tells of each change of a repository, once it is durable and seen. Answers how to end that. */
@@ -239,12 +243,14 @@ export class SignedRepositories implements Repositories {
     }
   }
 
-  /** Flists that names here lead to and that are not here; one may come more than once. */
-  *awaited(): Generator<FlistId> {
-    for (const { awaited } of this.#memory.states()) yield* awaited.values()
+  /** Flists that names of a repository, or of all, lead to and that are not here whole; one may come more than once. */
+  *awaited(repository?: string): Generator<FlistId> {
+    const one = repository === undefined ? undefined : this.#memory.get(repository)
+    const states = repository === undefined ? this.#memory.states() : one === undefined ? [] : [one]
+    for (const { awaited } of states) yield* awaited.values()
   }
 
-  /** Shows the names that waited for a flist which is here now. */
+  /** Shows what can be shown of the names that wait for a flist, now that more of it is here. */
   async arrived(flist: FlistId): Promise<void> {
     const waiting = ({ awaited }: RepositoryState) =>
       [...awaited.values()].some((id) => equalBytes(id, flist))
@@ -436,7 +442,7 @@ export class SignedRepositories implements Repositories {
   }
 }
 
-function holdingOf({ holds = () => true, isPurged = () => false }: RepositoriesDeps): Holding {
+function holdingOf({ holds = () => 'whole', isPurged = () => false }: RepositoriesDeps): Holding {
   return { holds, isPurged }
 }
 

@@ -27,7 +27,7 @@ export interface RepositoryState {
   readonly view: RepositoryView
   /** Names whose time is too far after the last arrival to be shown as it is. */
   readonly ahead: Map<string, ViewRow>
-  /** Names whose winner is a flist that is not here yet, and that flist. */
+  /** Names whose winner is a flist that is not here whole yet, and that flist. */
   readonly awaited: Map<string, FlistId>
   /** By log id. */
   logs: ReadonlyMap<string, LogRow>
@@ -155,13 +155,14 @@ export async function heldViews(
   holding: Holding,
 ): Promise<Array<readonly [string, ViewRow | undefined]>> {
   const shown: Array<readonly [string, ViewRow | undefined]> = []
+  const holdsHere = (flist: FlistId) => holding.holds(state.name, flist)
   for (const [key, view] of views) {
     if (view?.target.kind === 'file' && holding.isPurged(view.target.flist)) {
       state.awaited.delete(key)
       shown.push([key, undefined])
-    } else if (view?.target.kind === 'file' && !isHeld(view, holding.holds)) {
+    } else if (view?.target.kind === 'file' && !isHeld(view, holdsHere)) {
       state.awaited.set(key, view.target.flist)
-      shown.push([key, await heldRevision(rows, state.id, key, holding.holds)])
+      shown.push([key, await heldRevision(rows, state.id, key, holdsHere)])
     } else {
       state.awaited.delete(key)
       shown.push([key, view])

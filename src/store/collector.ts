@@ -77,7 +77,7 @@ async function collectFlists(
   for await (const id of liveFlists()) live.add(toHex(id))
   let freed = 0
   const numbers = new Numbers(census.last)
-  for (const [id, number] of census.numbers) {
+  for (const [id, { number }] of census.flists) {
     signal?.throwIfAborted()
     if (live.has(toHex(id)) || watch.sawFlist(id)) {
       numbers.add(number)

@@ -53,6 +53,41 @@ export interface FlistStore {
   delete(id: FlistId): Promise<void>
 }
 
+/** A flist as a peer sent it: what its descriptor says of the rest is still to be checked. */
+export interface FetchedFlist {
+  readonly id: FlistId
+  /** Canonical bytes. */
+  readonly descriptor: Uint8Array
+  /** Of its chunk list, canonical bytes. */
+  readonly pages: readonly Uint8Array[]
+  readonly bytes: Uint8Array
+}
+
+/** Flists of other nodes: kept as soon as their file and chunk list are here, complete once their chunks are. */
+export interface FetchedFlists {
+  /**
+   * Keeps a flist before its chunks are here, and references all of them: those that come later stay. Durable when it
+   * resolves.
+   * @throws {CorruptError} when the descriptor is not the one of that id, or does not fit the rest; nothing is stored.
+   */
+  putPartial(flist: FetchedFlist, lease: Lease): Promise<void>
+
+  /**
+   * Looks whether all chunks of a flist are here, and notes it. The caller's lease must hold them.
+   * @throws {CorruptError} when one of them is another chunk than the list describes.
+   */
+  complete(id: FlistId): Promise<boolean>
+
+  /** Is it here, with all its chunks? */
+  isComplete(id: FlistId): boolean
+
+  /** Those of which chunks may be missing. */
+  partials(): AsyncIterable<FlistId>
+
+  /** Is a chunk on the list of a flist that is here? Synchronous, a few microseconds. */
+  names(id: FlistId, chunk: Uint8Array): boolean
+}
+
 /** What peers ask of flists, piece by piece. */
 export interface ServedFlists {
   /** A descriptor or a page of a chunk list that is kept here, by SHA-256. */

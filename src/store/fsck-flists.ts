@@ -50,7 +50,7 @@ async function* wrongWithFlist(deps: FsckDeps, id: FlistId): AsyncGenerator<Foun
   let looked = 0
   for await (const page of flists.chunkPages(id)) {
     for (const row of page) {
-      yield* wrongWithChunk(deps, row, references)
+      yield* wrongWithChunk(deps, id, row, references)
       if (++looked % ROWS_AT_ONCE === 0) await breathe()
     }
   }
@@ -58,12 +58,16 @@ async function* wrongWithFlist(deps: FsckDeps, id: FlistId): AsyncGenerator<Foun
 
 function* wrongWithChunk(
   deps: FsckDeps,
+  flist: FlistId,
   [chunk, length, sha256]: ChunkListRow,
   references: ReferenceLookup,
 ): Generator<Found> {
   const info = infoOf(deps, chunk)
-  if (info === undefined) yield { kind: 'flist-incomplete', detail: `chunk ${toHex(chunk)} is not here` }
-  else if (info.lengthBytes !== length || !equalBytes(info.sha256, sha256)) {
+  if (info === undefined) {
+    // Chunks of one that is partial are still to come, or have made room in the cache.
+    if (deps.flists.isComplete(flist))
+      yield { kind: 'flist-incomplete', detail: `chunk ${toHex(chunk)} is not here` }
+  } else if (info.lengthBytes !== length || !equalBytes(info.sha256, sha256)) {
     yield { kind: 'flist-mismatch', detail: `chunk ${toHex(chunk)} is not the one of its list` }
   }
   if (!references.names(chunk)) yield unreferenced(chunk)
@@ -83,17 +87,17 @@ function infoOf({ chunks }: FsckDeps, id: Uint8Array): ChunkInfo | undefined {
   }
 }
 
-/** A reference of a flist that is here must name a chunk that is here. */
+/** A reference of a flist that is complete must name a chunk that is here. */
 export async function checkReferences(deps: FsckDeps, report: Report, options: AbortOptions): Promise<void> {
   const { rows, flists } = deps
-  const { numbers } = await flists.census()
-  const present = new Map(numbers.map(([id, number]) => [number, id]))
+  const census = await flists.census()
+  const present = new Map(census.flists.map(([id, { number }]) => [number, id]))
   for await (const [key, value] of rows.rows(SPACES.references, {}, options)) {
     const { chunks, number } = parseReferences(key, value)
     const id = present.get(number)
     if (id === undefined) continue
     for (const chunk of chunks) {
-      if (infoOf(deps, chunk) !== undefined || flists.numberOf(id) === undefined) continue
+      if (infoOf(deps, chunk) !== undefined || !flists.isComplete(id)) continue
       const detail = `flist ${toHex(id)} references it, and it is not here`
       report({ kind: 'reference-dangling', id: toHex(chunk), detail })
     }

@@ -6,7 +6,7 @@ import { packReferences } from './pack-references.ts'
 import { SPACES } from './spaces.ts'
 
 /** What this release writes. */
-export const DISK_FORMAT = 2
+export const DISK_FORMAT = 3
 
 /**
  * One step each, in order; what it leaves half-done it finds again when it is run again. A step stays for ever, with a
@@ -18,7 +18,11 @@ export interface Migration {
   readonly migrate: (rows: RowStore) => Promise<void>
 }
 
-const MIGRATIONS: readonly Migration[] = [{ format: 2, migrate: packReferences }]
+const MIGRATIONS: readonly Migration[] = [
+  { format: 2, migrate: packReferences },
+  // Rows of flists may say that one is partial, which older releases would not understand; theirs are read as they are.
+  { format: 3, migrate: () => Promise.resolve() },
+]
 
 const FORMAT = fromUtf8('format')
 

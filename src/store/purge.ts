@@ -72,8 +72,8 @@ interface Own {
 }
 
 async function eraseOwn(deps: PurgeDeps, { own, number, watch }: Own, options: AbortOptions) {
-  const { numbers, last } = await deps.flists.census()
-  const counting = new Set(numbers.map(([, one]) => one))
+  const { flists, last } = await deps.flists.census()
+  const counting = new Set(flists.map(([, { number: one }]) => one))
   const isOther = (one: number) => one !== number && (one > last || counting.has(one))
   const shared = await otherReferences(deps.rows, own, isOther, options)
   const doomed = own.filter((chunk) => !shared.has(toLatin1(chunk)))

@@ -18,15 +18,23 @@ import { Mutex } from '../util/mutex.ts'
 import { MIB, type AbortOptions } from '../util/units.ts'
 import { listChunks, type ChunkList } from './chunk-list.ts'
 import type { ChunkStore } from './chunk-store.ts'
-import { digestFlist, type FlistDigests, type Page } from './flist-digests.ts'
-import type { FlistId, FlistStore, Lease, NewFlist, ServedFlists } from './flist-store.ts'
+import { digestFlist, type FlistDigests, type Page, type Part } from './flist-digests.ts'
+import type {
+  FetchedFlist,
+  FetchedFlists,
+  FlistId,
+  FlistStore,
+  Lease,
+  NewFlist,
+  ServedFlists,
+} from './flist-store.ts'
+import { checkFetched } from './check-fetched.ts'
+import { decodeFlistRow, encodeFlistRow, type FlistRow } from './flist-row.ts'
 import { decodeNumber } from './number-row.ts'
-import { referenceDeletions, referenceRows } from './references.ts'
+import { ObjectSweeper } from './object-sweeper.ts'
+import { referenceDeletions, ReferenceLookup, referenceRows, type IdGroup } from './references.ts'
 import type { RowChange, RowStore } from './row-store.ts'
 import { SPACES } from './spaces.ts'
-
-/** Rows of one batch: more would hold the event loop for longer than 10 ms. */
-const SLICE_ROWS = 2000
 
 /** Pages of one batch, half a megabyte each. */
 const SLICE_PAGES = 8
@@ -39,25 +47,81 @@ const PARTS_AT_ONCE = 4
 
 const NEXT_NUMBER = fromUtf8('next-flist')
 
-export class RowFlistStore implements FlistStore, ServedFlists {
+export class RowFlistStore implements FlistStore, FetchedFlists, ServedFlists {
   readonly #rows: RowStore
   readonly #chunks: ChunkStore
   readonly #isPurged: (id: FlistId) => boolean
   readonly #turn = new Mutex()
   /** Flists whose deletion is decided and not yet durable: whoever takes a hold from then on must not find them. */
   readonly #leaving = new Set<string>()
-  /** Objects and parts that flists have come to name since each sweep under way began. */
-  readonly #sweeps = new Set<Set<string>>()
+  readonly #sweeper: ObjectSweeper
 
   /** `isPurged`: must a flist not exist here? */
   constructor(rows: RowStore, chunks: ChunkStore, isPurged: (id: FlistId) => boolean = () => false) {
     this.#rows = rows
     this.#chunks = chunks
     this.#isPurged = isPurged
+    this.#sweeper = new ObjectSweeper(rows, this.#turn, (id) => this.#descriptorIfGood(id))
   }
 
   put(flist: NewFlist, lease: Lease): Promise<FlistId> {
     return this.#turn.run(() => this.#put(flist, lease))
+  }
+
+  putPartial(flist: FetchedFlist, lease: Lease): Promise<void> {
+    return this.#turn.run(async () => {
+      const { list, parts, pages } = await checkFetched(flist)
+      const { id, descriptor } = flist
+      this.#refusePurged(id)
+      this.#hold(lease, id, pages, parts)
+      lease.holdChunks(list)
+      if (this.rowOf(id) === undefined)
+        await this.#keep({ id, descriptor, pages, parts, chunkIds: list }, 'partial')
+    })
+  }
+
+  complete(id: FlistId): Promise<boolean> {
+    return this.#turn.run(async () => {
+      const row = this.rowOf(id)
+      if (row?.state !== 'partial') return row !== undefined
+      for await (const page of this.chunkPages(id)) {
+        for (const [chunk, , sha256] of page) {
+          const info = this.#chunks.info(chunk)
+          if (info === undefined || info.isDamaged === true) return false
+          if (!equalBytes(info.sha256, sha256)) throw otherChunk(id, chunk)
+        }
+      }
+      if (this.rowOf(id) === undefined) return false // deleted meanwhile
+      await this.#rows.write([flistChange(id, { ...row, state: 'fetched' })])
+      return true
+    })
+  }
+
+  isComplete(id: FlistId): boolean {
+    const row = this.rowOf(id)
+    return row !== undefined && row.state !== 'partial'
+  }
+
+  async *partials(): AsyncGenerator<FlistId> {
+    for await (const [id, row] of this.#rows.rows(SPACES.flists)) {
+      if (decodeFlistRow(row).state === 'partial') yield id
+    }
+  }
+
+  names(id: FlistId, chunk: Uint8Array): boolean {
+    const number = this.numberOf(id)
+    return number !== undefined && new ReferenceLookup(this.#rows, number).names(chunk)
+  }
+
+  /** Before chunks of it leave: of those that peers sent, it is no longer said that they are complete. */
+  setPartial(ids: readonly FlistId[]): Promise<void> {
+    return this.#turn.run(async () => {
+      const changes = ids.flatMap((id): RowChange[] => {
+        const row = this.rowOf(id)
+        return row?.state === 'fetched' ? [flistChange(id, { ...row, state: 'partial' })] : []
+      })
+      if (changes.length > 0) await this.#rows.write(changes)
+    })
   }
 
   /** @throws {CorruptError} when it is lost or damaged. */
@@ -113,12 +177,12 @@ export class RowFlistStore implements FlistStore, ServedFlists {
     return this.#turn.run(() => this.#delete(id, isStillUnwanted))
   }
 
-  /** Every flist with the number of its references, and the last number given out; no flist is on its way meanwhile. */
-  census(): Promise<{ readonly numbers: ReadonlyArray<readonly [FlistId, number]>; readonly last: number }> {
+  /** Every flist with its row, and the last number given out; no flist is on its way meanwhile. */
+  census(): Promise<{ readonly flists: ReadonlyArray<readonly [FlistId, FlistRow]>; readonly last: number }> {
     return this.#turn.run(async () => {
-      const numbers: Array<readonly [FlistId, number]> = []
-      for await (const [id, row] of this.#rows.rows(SPACES.flists)) numbers.push([id, readFlistNumber(row)])
-      return { numbers, last: this.#nextNumber() - 1 }
+      const flists: Array<readonly [FlistId, FlistRow]> = []
+      for await (const [id, row] of this.#rows.rows(SPACES.flists)) flists.push([id, decodeFlistRow(row)])
+      return { flists, last: this.#nextNumber() - 1 }
     })
   }
 
@@ -137,31 +201,18 @@ export class RowFlistStore implements FlistStore, ServedFlists {
 
   /** Number under which a flist's references stand. */
   numberOf(id: FlistId): number | undefined {
+    return this.rowOf(id)?.number
+  }
+
+  rowOf(id: FlistId): FlistRow | undefined {
     if (this.#leaving.size > 0 && this.#leaving.has(toHex(id))) return undefined
     const row = this.#rows.get(SPACES.flists, id)
-    return row === undefined ? undefined : readFlistNumber(row)
+    return row && decodeFlistRow(row)
   }
 
   /** Drops objects and part rows that no flist names any more, or none while a descriptor is damaged. Flists come and go meanwhile. */
-  async sweep(options?: AbortOptions): Promise<void> {
-    const since = new Set<string>()
-    await this.#turn.run(async () => void this.#sweeps.add(since)) // when none is half put
-    try {
-      const named = await this.#namedObjects(options)
-      if (named === undefined) return
-      for (const space of [SPACES.objects, SPACES.parts]) {
-        let unnamed: Uint8Array[] = []
-        for await (const [key] of this.#rows.rows(space, {}, options)) {
-          if (!named.has(toHex(key))) unnamed.push(key)
-          if (unnamed.length < SLICE_ROWS) continue
-          await this.#drop(space, unnamed, since)
-          unnamed = []
-        }
-        await this.#drop(space, unnamed, since)
-      }
-    } finally {
-      this.#sweeps.delete(since)
-    }
+  sweep(options?: AbortOptions): Promise<void> {
+    return this.#sweeper.run(options)
   }
 
   async #put(flist: NewFlist, lease: Lease): Promise<FlistId> {
@@ -171,19 +222,35 @@ export class RowFlistStore implements FlistStore, ServedFlists {
     const { parts } = digests
     const descriptor = encodeDescriptor(describe(flist, list, digests))
     const id = descriptorId(descriptor)
-    if (this.#isPurged(id)) {
+    this.#refusePurged(id)
+    this.#hold(lease, id, pages, parts)
+    const row = this.rowOf(id)
+    if (row === undefined) {
+      await this.#keep({ id, descriptor, pages, parts, groups: list.groups }, 'own')
+    } else if (row.state !== 'own') await this.#rows.write([flistChange(id, { ...row, state: 'own' })])
+    return id
+  }
+
+  #refusePurged(id: FlistId): void {
+    if (this.#isPurged(id))
       throw new ConflictError('this content was purged from the realm: it is not taken again')
-    }
+  }
+
+  #hold(lease: Lease, id: FlistId, pages: readonly Page[], parts: readonly Part[]): void {
     lease.holdFlist(id)
     lease.holdChunks(parts.map((part) => part.id))
-    this.#name([id, ...pages.map((page) => page.id), ...parts.map(({ sha256 }) => sha256)])
-    if (this.numberOf(id) !== undefined) return id
+    this.#sweeper.name([id, ...pages.map((page) => page.id), ...parts.map(({ sha256 }) => sha256)])
+  }
 
+  async #keep(
+    { id, descriptor, pages, parts, chunkIds = [], groups = [] }: KeptFlist,
+    state: FlistRow['state'],
+  ): Promise<void> {
     const number = this.#nextNumber()
-    const partIds = parts.map((part) => part.id)
+    const referenced = [...chunkIds, ...parts.map((part) => part.id)]
     await inFull([
       this.#chunks.write(parts),
-      this.#writeReferences(referenceRows(number, partIds, list.groups), [
+      this.#writeReferences(referenceRows(number, referenced, groups), [
         put(SPACES.own, NEXT_NUMBER, u64be(number + 1)), // first: what a crash leaves is never another flist's
       ]),
     ])
@@ -195,9 +262,8 @@ export class RowFlistStore implements FlistStore, ServedFlists {
       ...pages.slice(ahead).map((page) => objectChange(page)),
       ...parts.map((part) => put(SPACES.parts, part.sha256, part.id)),
       objectChange({ id, bytes: descriptor }),
-      put(SPACES.flists, id, u64be(number)),
+      flistChange(id, { number, state }),
     ])
-    return id
   }
 
   /** Batch by batch; `first` goes with the first. */
@@ -238,24 +304,6 @@ export class RowFlistStore implements FlistStore, ServedFlists {
     return row === undefined ? 1 : decodeNumber(row, 'the number of the next flist')
   }
 
-  #name(objects: readonly Uint8Array[]): void {
-    for (const sweep of this.#sweeps) for (const object of objects) sweep.add(toHex(object))
-  }
-
-  /** `undefined` when a flist cannot tell. */
-  async #namedObjects(options?: AbortOptions): Promise<Set<string> | undefined> {
-    const named = new Set<string>()
-    for await (const [id] of this.#rows.rows(SPACES.flists, {}, options)) {
-      const descriptor = this.#descriptorIfGood(id)
-      if (descriptor === undefined) {
-        if (this.#rows.get(SPACES.flists, id) !== undefined) return undefined
-        continue // deleted meanwhile
-      }
-      for (const object of [id, ...descriptor.chunks, ...descriptor.parts]) named.add(toHex(object))
-    }
-    return named
-  }
-
   #decodeDescriptor(id: FlistId): Descriptor {
     return decodeDescriptor(this.#object(id, id, 'its descriptor'))
   }
@@ -267,13 +315,6 @@ export class RowFlistStore implements FlistStore, ServedFlists {
       if (error instanceof HubError) return undefined
       throw error
     }
-  }
-
-  #drop(space: string, unnamed: readonly Uint8Array[], since: ReadonlySet<string>): Promise<void> {
-    return this.#turn.run(() => {
-      const still = unnamed.filter((key) => !since.has(toHex(key)))
-      return this.#rows.write(still.map((key) => ({ type: 'delete', space, key })))
-    })
   }
 
   /** Bytes that are kept under their SHA-256. */
@@ -293,8 +334,23 @@ export class RowFlistStore implements FlistStore, ServedFlists {
   }
 }
 
-function readFlistNumber(row: Uint8Array): number {
-  return decodeNumber(row, 'the number of a flist')
+/** Everything of a flist that goes to the disk; `list` are the ids of its chunks. */
+interface KeptFlist {
+  readonly id: FlistId
+  readonly descriptor: Uint8Array
+  readonly pages: readonly Page[]
+  readonly parts: readonly Part[]
+  /** One by one, or together. */
+  readonly chunkIds?: readonly Uint8Array[]
+  readonly groups?: readonly IdGroup[]
+}
+
+function otherChunk(id: FlistId, chunk: Uint8Array): CorruptError {
+  return new CorruptError(toHex(chunk), `chunk ${toHex(chunk)} is not the one that flist ${toHex(id)} needs`)
+}
+
+function flistChange(id: FlistId, row: FlistRow): RowChange {
+  return put(SPACES.flists, id, encodeFlistRow(row))
 }
 
 function describe(

@@ -11,6 +11,8 @@ export interface ChunkListener {
   held(items: readonly FetchItem[], answers: readonly boolean[]): void
   chunk(item: FetchItem, bytes: Uint8Array): void
   miss(item: FetchItem): void
+  /** None of these comes: not again before that time. */
+  busy(items: readonly FetchItem[], retryMs: number): void
 }
 
 interface Question {
@@ -19,6 +21,8 @@ interface Question {
   /** Places of items that are still to come. */
   readonly open: Set<number>
 }
+
+type GetAnswer = Extract<ChunkMessage, { type: 'chunk' | 'busy' }>
 
 /** The asking end of a chunk channel. Items of one question are of one naming and length of id. */
 export class ChunkChannel {
@@ -82,22 +86,27 @@ export class ChunkChannel {
     const question = this.#questions.get(number)
     const [oldest] = this.#questions.keys()
     if (number === oldest) this.#heardMs = this.#scheduler.now()
-    if (message.type === 'held' && question?.type === 'have') {
+    if (question?.type === 'have' && message.type === 'held') {
       this.#questions.delete(number)
       listener.held(question.items, unpackBits(message.bits, question.items.length))
-    } else if (message.type === 'chunk' && question?.type === 'get') {
-      const item = this.#answered(number, question, message.index)
-      if (message.bytes === undefined) listener.miss(item)
-      else listener.chunk(item, message.bytes)
+    } else if (question?.type === 'get' && (message.type === 'chunk' || message.type === 'busy')) {
+      this.#answered(question, message, listener)
     } else throw unasked()
   }
 
-  /** Once each. */
-  #answered(number: number, { items, open }: Question, index: number): FetchItem {
-    const item = items[index]
-    if (item === undefined || !open.delete(index)) throw unasked()
-    if (open.size === 0) this.#questions.delete(number)
-    return item
+  /** Each item once; all of them or none when the peer is busy. */
+  #answered({ items, open }: Question, message: GetAnswer, listener: ChunkListener): void {
+    if (message.type === 'busy') {
+      if (open.size < items.length) throw unasked()
+      this.#questions.delete(message.number)
+      listener.busy(items, message.retryMs)
+      return
+    }
+    const item = items[message.index]
+    if (item === undefined || !open.delete(message.index)) throw unasked()
+    if (open.size === 0) this.#questions.delete(message.number)
+    if (message.bytes === undefined) listener.miss(item)
+    else listener.chunk(item, message.bytes)
   }
 
   async #watch(signal: AbortSignal): Promise<void> {

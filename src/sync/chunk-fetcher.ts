@@ -3,8 +3,10 @@ import { MAX_CHUNK_MESSAGE_BYTES } from '../format/chunk-message.ts'
 import type { PeerHost } from '../net/peer-host.ts'
 import { fromHex, toHex } from '../util/bytes.ts'
 import type { Logger } from '../util/logger.ts'
+import { RateMeter } from '../util/rate-meter.ts'
 import type { Scheduler } from '../util/scheduler.ts'
 import { SECOND_MS } from '../util/units.ts'
+import { TokenBucket } from '../util/token-bucket.ts'
 import type { AbortOptions } from '../util/units.ts'
 import { ChunkChannel } from './chunk-channel.ts'
 import { ChunkPlan } from './chunk-plan.ts'
@@ -23,6 +25,8 @@ export interface ChunkFetcherDeps {
   readonly scheduler: Scheduler
   readonly log: Logger
   readonly isMember: (peer: Uint8Array) => boolean
+  /** Bytes a second at most; 0 = no bound. */
+  readonly rateDown: number
   /** Keeps chunks that were verified; durable when it resolves. */
   readonly keep: (chunks: ReadonlyArray<readonly [FetchItem, Uint8Array]>) => Promise<void>
 }
@@ -48,6 +52,9 @@ export interface FetchOptions extends AbortOptions {
 export class ChunkFetcher {
   readonly #deps: ChunkFetcherDeps
   readonly #plan: ChunkPlan
+  readonly #meter = new RateMeter()
+  /** Since the start. */
+  readonly counts = { fetchedChunks: 0, fetchedBytes: 0, lies: 0, brokenChannels: 0 }
   readonly #waiting = new Map<string, Waiting>()
   readonly #channels = new Map<string, ChunkChannel>()
   readonly #following = new Map<
@@ -63,7 +70,9 @@ export class ChunkFetcher {
 
   constructor(deps: ChunkFetcherDeps) {
     this.#deps = deps
-    this.#plan = new ChunkPlan(() => deps.scheduler.random())
+    const { scheduler, rateDown } = deps
+    const rate = rateDown > 0 ? new TokenBucket(rateDown, scheduler.now()) : undefined
+    this.#plan = new ChunkPlan(() => scheduler.random(), rate)
   }
 
   start(): void {
@@ -93,6 +102,11 @@ export class ChunkFetcher {
       if (!isMember(Buffer.from(id, 'hex'))) void this.#leave(id)
     }
     for (const { key } of host.peers()) this.#meet(key)
+  }
+
+  /** As of the last ten seconds. */
+  bytesPerS(nowMs: number): number {
+    return this.#meter.perS(nowMs)
   }
 
   /** How many are still to come. */
@@ -199,8 +213,10 @@ export class ChunkFetcher {
             this.#take(id, item, bytes)
           },
           miss: (item) => this.#step({ type: 'miss', peer: id, key: keyOf(item) }),
+          busy: (items, retryMs) => this.#step({ type: 'busy', peer: id, keys: items.map(keyOf), retryMs }),
         })
       } catch (error) {
+        if (!signal.aborted) this.counts.brokenChannels++
         if (isLie(error)) this.#lied(id, messageOf(error))
         else if (!signal.aborted) log.debug(`a chunk channel ended: ${messageOf(error)}`, { peer: id })
       }
@@ -213,9 +229,13 @@ export class ChunkFetcher {
 
   #take(peer: string, item: FetchItem, bytes: Uint8Array): void {
     if (!isGenuine(item, bytes)) {
+      this.counts.lies++
       this.#lied(peer, `it sent a chunk that is not ${toHex(item.id)}`, keyOf(item))
       return
     }
+    this.counts.fetchedChunks++
+    this.counts.fetchedBytes += bytes.length
+    this.#meter.add(bytes.length, this.#deps.scheduler.now())
     this.#arrived.push({ peer, item, bytes })
     this.#keeping ??= this.#keep()
   }

@@ -1,4 +1,5 @@
 import { HOUR_MS, MIB, SECOND_MS } from '../util/units.ts'
+import type { TokenBucket } from '../util/token-bucket.ts'
 import { HEDGE_MS } from './deadlines.ts'
 import { PlannedPeer } from './planned-peer.ts'
 
@@ -19,6 +20,13 @@ export type FetchEvent =
   /** It came, was verified and is kept. */
   | { readonly type: 'chunk'; readonly peer: string; readonly key: string }
   | { readonly type: 'miss'; readonly peer: string; readonly key: string }
+  /** It has too much to do: nothing of these comes, and nothing is to be asked of it for a while. */
+  | {
+      readonly type: 'busy'
+      readonly peer: string
+      readonly keys: readonly string[]
+      readonly retryMs: number
+    }
   /** What came is not what was asked for; without a key it was no answer at all. */
   | { readonly type: 'lie'; readonly peer: string; readonly key?: string }
   | { readonly type: 'tick' }
@@ -46,6 +54,8 @@ const FEW = 16
 /** On their way at once, over all peers (2.11). */
 const MAX_BYTES = 64 * MIB
 const MAX_LIES = 2
+/** A peer that says it is busy is left alone for no longer than that. Ours. */
+const MAX_PAUSE_MS = 10 * SECOND_MS
 
 interface Wanted extends Want {
   readonly askedOf: Set<string>
@@ -70,8 +80,12 @@ export class ChunkPlan {
   /** Connected, and refused for now. */
   readonly #refused = new Set<string>()
 
-  constructor(random: () => number) {
+  readonly #rate: TokenBucket | undefined
+
+  /** `rate`: bytes that may be asked for. */
+  constructor(random: () => number, rate?: TokenBucket) {
     this.#random = random
+    this.#rate = rate
   }
 
   get wanted(): number {
@@ -91,12 +105,14 @@ export class ChunkPlan {
         this.#want(event.wants, event.isUrgent)
         return []
       case 'drop':
-        for (const key of event.keys) this.#forget(key)
+        event.keys.forEach((key) => this.#forget(key))
         return []
       case 'tick':
         return []
       case 'lie':
         return this.#lied(event.peer, event.key, nowMs)
+      case 'busy':
+        return this.#pause(event.peer, event.keys, nowMs + Math.min(event.retryMs, MAX_PAUSE_MS))
       case 'peer':
       case 'gone':
       case 'have':
@@ -107,7 +123,10 @@ export class ChunkPlan {
     }
   }
 
-  #hear(event: Exclude<FetchEvent, { type: 'want' | 'drop' | 'tick' | 'lie' }>, nowMs: number): void {
+  #hear(
+    event: Exclude<FetchEvent, { type: 'want' | 'drop' | 'tick' | 'lie' | 'busy' }>,
+    nowMs: number,
+  ): void {
     const peer = this.#peers.get(event.peer)
     switch (event.type) {
       case 'peer':
@@ -148,9 +167,15 @@ export class ChunkPlan {
     if (this.#wants.size === 0) this.#isBulk = false
   }
 
+  #pause(peer: string, keys: readonly string[], untilMs: number): FetchEffect[] {
+    for (const key of keys) this.#release(peer, key)
+    this.#peers.get(peer)?.pause(untilMs)
+    return []
+  }
+
   /** One peer will not deliver it. */
   #release(peer: string, key: string): void {
-    this.#peers.get(peer)?.release(key)
+    this.#rate?.giveBack(this.#peers.get(peer)?.release(key) ?? 0)
     this.#wants.get(key)?.askedOf.delete(peer)
   }
 
@@ -188,21 +213,31 @@ export class ChunkPlan {
   /** Gives each want that nobody was asked for, or that is overdue, to the peer that should have it here first. */
   #assign(nowMs: number): FetchEffect[] {
     const asks = new Map<string, string[]>()
-    const free = [...this.#peers].filter(([, peer]) => !peer.isFull)
+    const free = [...this.#peers].filter(([, peer]) => !peer.isFull && !peer.isPaused(nowMs))
     let bytes = [...this.#peers.values()].reduce((sum, peer) => sum + peer.bytes, 0)
     for (const want of free.length === 0 ? [] : this.#slide()) {
-      if (bytes + want.lengthBytes > MAX_BYTES) break
+      if (bytes + want.lengthBytes > MAX_BYTES || this.#rateMs(nowMs) > 0) break
       const id = this.#needsPeer(want, nowMs) ? this.#choose(want, free, nowMs) : undefined
       if (id === undefined) continue
       const same = asks.get(id)
       if (same === undefined) asks.set(id, [want.key])
       else same.push(want.key)
-      for (const other of want.askedOf) this.#peers.get(other)?.isLate(want.key, nowMs)
-      want.askedOf.add(id)
-      this.#peers.get(id)?.ask(want.key, want.lengthBytes, nowMs, HEDGE_MS)
+      this.#ask(id, want, nowMs)
       bytes += want.lengthBytes
     }
     return [...asks].map(([peer, keys]) => ({ type: 'ask', peer, keys }))
+  }
+
+  #ask(id: string, { key, lengthBytes, askedOf }: Wanted, nowMs: number): void {
+    for (const other of askedOf) this.#peers.get(other)?.isLate(key, nowMs)
+    askedOf.add(id)
+    this.#peers.get(id)?.ask(key, lengthBytes, nowMs, HEDGE_MS)
+    this.#rate?.take(lengthBytes, nowMs)
+  }
+
+  /** Until the rate lets more be asked for. */
+  #rateMs(nowMs: number): number {
+    return this.#rate?.waitMs(nowMs) ?? 0
   }
 
   #needsPeer({ key, askedOf }: Wanted, nowMs: number): boolean {
@@ -247,6 +282,8 @@ export class ChunkPlan {
   #wake(nowMs: number): FetchEffect[] {
     let atMs = nowMs + ASK_AGAIN_MS
     for (const peer of this.#peers.values()) atMs = Math.min(atMs, peer.nextDueMs(nowMs))
+    const rateMs = this.#rateMs(nowMs)
+    if (rateMs > 0) atMs = Math.min(atMs, nowMs + rateMs)
     return [{ type: 'wake', afterMs: Math.max(1, atMs - nowMs) }]
   }
 

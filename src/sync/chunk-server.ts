@@ -1,11 +1,15 @@
 import { CorruptError, MalformedError } from '../errors.ts'
 import { decodeChunkMessage, encodeChunkMessage, packBits } from '../format/chunk-message.ts'
-import type { ChunkNaming } from '../format/chunk-message.ts'
+import type { ChunkMessage, ChunkNaming } from '../format/chunk-message.ts'
 import type { Channel, PeerHost } from '../net/peer-host.ts'
 import type { ChunkStore } from '../store/chunk-store.ts'
 import type { ServedFlists } from '../store/flist-store.ts'
-import { toHex } from '../util/bytes.ts'
+import { equalBytes, toHex } from '../util/bytes.ts'
 import type { Logger } from '../util/logger.ts'
+import type { Scheduler } from '../util/scheduler.ts'
+import { Semaphore } from '../util/semaphore.ts'
+import { TokenBucket } from '../util/token-bucket.ts'
+import { SECOND_MS } from '../util/units.ts'
 import { CHUNK_PROTOCOL, CHUNK_PROTOCOL_OPTIONS } from './chunk-fetcher.ts'
 
 /** What this node itself holds: it cannot reach peers, so that no question goes round in circles. */
@@ -41,18 +45,30 @@ export function heldChunks(
 export interface ChunkServerDeps {
   readonly host: PeerHost
   readonly held: HeldChunks
+  readonly scheduler: Scheduler
   readonly log: Logger
   readonly isMember: (peer: Uint8Array) => boolean
+  /** Bytes of chunks a second to all peers together; 0 = no bound. */
+  readonly rateUp: number
 }
+
+/** GETs of one peer that are answered side by side, and those that wait for that (replication.md 2.11). */
+const AT_ONCE = 4
+const MAX_QUEUED = 16
+const BUSY_MS = SECOND_MS
 
 /** Answers what members ask of this node's chunks. */
 export class ChunkServer {
   readonly #deps: ChunkServerDeps
+  readonly #rate: TokenBucket | undefined
   readonly #served = new Map<Channel, Promise<void>>()
-  #isStopped = false
+  /** Of each peer that has a channel open. */
+  readonly #turns = new Map<string, Semaphore>()
+  readonly #stopping = new AbortController()
 
   constructor(deps: ChunkServerDeps) {
     this.#deps = deps
+    this.#rate = deps.rateUp > 0 ? new TokenBucket(deps.rateUp, deps.scheduler.now()) : undefined
   }
 
   start(): void {
@@ -60,58 +76,113 @@ export class ChunkServer {
   }
 
   async stop(): Promise<void> {
-    this.#isStopped = true
+    this.#stopping.abort()
     for (const channel of this.#served.keys()) channel.abort(new Error('the node stops'))
     await Promise.all(this.#served.values())
   }
 
   #take(channel: Channel): void {
-    if (this.#isStopped || !this.#deps.isMember(channel.peer)) {
+    if (this.#stopping.signal.aborted || !this.#deps.isMember(channel.peer)) {
       channel.abort(new Error('not a member of this realm'))
       return
     }
     this.#served.set(
       channel,
-      this.#serve(channel).finally(() => this.#served.delete(channel)),
+      this.#serve(channel).finally(() => this.#forget(channel)),
     )
   }
 
   async #serve(channel: Channel): Promise<void> {
-    const { held, log } = this.#deps
+    const peer = toHex(channel.peer)
+    const turns = this.#turns.get(peer) ?? new Semaphore(AT_ONCE)
+    this.#turns.set(peer, turns)
     try {
-      await serveChunks(channel, held)
+      await serveChunks(channel, this.#deps.held, { turns, pass: (bytes) => this.#pass(bytes) })
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
-      log.debug(`a chunk channel ended: ${why}`, { peer: toHex(channel.peer) })
+      this.#deps.log.debug(`a chunk channel ended: ${why}`, { peer })
     }
+  }
+
+  #forget(channel: Channel): void {
+    this.#served.delete(channel)
+    const isLast = ![...this.#served.keys()].some(({ peer }) => equalBytes(peer, channel.peer))
+    if (isLast) this.#turns.delete(toHex(channel.peer))
+  }
+
+  /** Until so many bytes may go. */
+  async #pass(bytes: number): Promise<void> {
+    const { scheduler } = this.#deps
+    const { signal } = this.#stopping
+    for (
+      let ms = this.#rate?.waitMs(scheduler.now()) ?? 0;
+      ms > 0;
+      ms = this.#rate?.waitMs(scheduler.now()) ?? 0
+    )
+      await scheduler.sleep(ms, { signal })
+    this.#rate?.take(bytes, scheduler.now())
   }
 }
 
+export interface ServingLimits {
+  /** Of the peer, whatever channels it has. */
+  readonly turns: Semaphore
+  readonly pass: (bytes: number) => Promise<void>
+}
+
 /**
- * The answering end of a chunk channel, until it ends. One chunk is read when the one before it has found room on the
- * way: a peer that does not read costs one chunk of memory.
+ * The answering end of a chunk channel, until it ends. A chunk is read when the one before it has found room on the way:
+ * a peer that does not read costs one chunk of memory for each of its turns; one that asks too much at once is told so.
  * @throws what broke the channel; a message that is no question breaks it.
  */
-export async function serveChunks(channel: Channel, held: HeldChunks): Promise<void> {
+export async function serveChunks(channel: Channel, held: HeldChunks, limits: ServingLimits): Promise<void> {
+  const underWay = new Set<Promise<void>>()
+  const ending = new AbortController()
+  const end = (error: unknown) => {
+    ending.abort()
+    channel.abort(error instanceof Error ? error : new Error('the channel broke', { cause: error }))
+  }
   try {
-    for await (const bytes of channel.messages()) await answer(channel, held, bytes)
+    for await (const bytes of channel.messages()) {
+      const message = decodeChunkMessage(bytes)
+      const { number } = message
+      if (message.type === 'have') {
+        const bits = packBits(message.ids.map((id) => held.has(message.naming, id)))
+        await channel.send(encodeChunkMessage({ type: 'held', number, bits }))
+      } else if (message.type !== 'get') {
+        throw new MalformedError('chunk message', 'it is an answer, and nothing was asked')
+      } else if (limits.turns.waiting >= MAX_QUEUED) {
+        await channel.send(encodeChunkMessage({ type: 'busy', number, retryMs: BUSY_MS }))
+      } else {
+        const answered = limits.turns
+          .run(() => give(channel, held, message, limits.pass, ending.signal), { signal: ending.signal })
+          .catch((error: unknown) => {
+            if (!ending.signal.aborted) end(error)
+          })
+          .finally(() => underWay.delete(answered))
+        underWay.add(answered)
+      }
+    }
+    await Promise.all(underWay)
     await channel.close()
   } catch (error) {
-    channel.abort(error instanceof Error ? error : new Error('the channel broke', { cause: error }))
+    end(error)
+    await Promise.all(underWay)
     throw error
   }
 }
 
-async function answer(channel: Channel, held: HeldChunks, question: Uint8Array): Promise<void> {
-  const message = decodeChunkMessage(question)
-  const { number } = message
-  if (message.type === 'have') {
-    const bits = packBits(message.ids.map((id) => held.has(message.naming, id)))
-    await channel.send(encodeChunkMessage({ type: 'held', number, bits }))
-  } else if (message.type === 'get') {
-    for (const [index, id] of message.ids.entries()) {
-      const bytes = held.read(message.naming, id)
-      await channel.send(encodeChunkMessage({ type: 'chunk', number, index, bytes }))
-    }
-  } else throw new MalformedError('chunk message', 'it is an answer, and nothing was asked')
+async function give(
+  channel: Channel,
+  held: HeldChunks,
+  { number, naming, ids }: Extract<ChunkMessage, { type: 'get' }>,
+  pass: ServingLimits['pass'],
+  signal: AbortSignal,
+): Promise<void> {
+  for (const [index, id] of ids.entries()) {
+    signal.throwIfAborted()
+    const bytes = held.read(naming, id)
+    if (bytes !== undefined) await pass(bytes.length)
+    await channel.send(encodeChunkMessage({ type: 'chunk', number, index, bytes }))
+  }
 }

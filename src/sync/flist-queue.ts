@@ -7,28 +7,51 @@ import { Semaphore } from '../util/semaphore.ts'
 import { MINUTE_MS, SECOND_MS } from '../util/units.ts'
 import type { AbortOptions } from '../util/units.ts'
 import { Bell } from '../util/bell.ts'
+import { within } from './deadline.ts'
 
 const FIRST_RETRY_MS = SECOND_MS
-const AT_ONCE = 4
-/** One that is not whole by then goes to the end of the line; what came of it stays. */
-const PATIENCE_MS = 10 * MINUTE_MS
+/** Files and lists are small, and a name may show with them. */
+const PARTIAL_AT_ONCE = 8
+const WHOLE_AT_ONCE = 4
+/** Under way or waiting for their turn. */
+const MAX_TASKS = 256
+/** One of which nothing came for so long lets others go first; what came of it stays. */
+const PATIENCE_MS = MINUTE_MS
+
+export interface ProgressOptions extends AbortOptions {
+  /** Something has come. */
+  readonly onProgress?: () => void
+}
 
 export interface FlistQueueDeps {
-  /** Ids of flists that names lead to and that are not here. */
+  /** Ids of flists that names lead to and that are not here whole. */
   readonly awaited: () => Iterable<FlistId>
-  readonly fetch: (id: FlistId, options: AbortOptions) => Promise<void>
-  /** It is here, whole and durable. */
+  /** Brings file and chunk list. */
+  readonly fetchPartial: (id: FlistId, options: ProgressOptions) => Promise<void>
+  /** Then the chunks. */
+  readonly complete: (id: FlistId, options: ProgressOptions) => Promise<void>
+  /** More of it is here, and durable. */
   readonly arrived: (id: FlistId) => Promise<void>
   readonly scheduler: Scheduler
   readonly log: Logger
 }
 
-/** Fetches what this node's names lead to, again and again until it is here. */
+interface Failure {
+  readonly retryMs: number
+  readonly againMs: number
+}
+
+/** Fetches what this node's names lead to, again and again until it is here or they lead elsewhere. */
 export class FlistQueue {
   readonly #deps: FlistQueueDeps
   readonly #bell: Bell
   readonly #stopping = new AbortController()
+  readonly #partialTurns = new Semaphore(PARTIAL_AT_ONCE)
+  readonly #wholeTurns = new Semaphore(WHOLE_AT_ONCE)
+  readonly #tasks = new Map<string, { readonly stopping: AbortController; readonly ended: Promise<void> }>()
+  readonly #failures = new Map<string, Failure>()
   #ended: Promise<void> = Promise.resolve()
+  #failed = 0
 
   constructor(deps: FlistQueueDeps) {
     this.#deps = deps
@@ -42,6 +65,13 @@ export class FlistQueue {
   async stop(): Promise<void> {
     this.#stopping.abort()
     await this.#ended
+    for (const { stopping } of this.#tasks.values()) stopping.abort()
+    await Promise.all([...this.#tasks.values()].map(({ ended }) => ended))
+  }
+
+  /** How often a flist could not be had, since the start. */
+  get failures(): number {
+    return this.#failed
   }
 
   /** Something may have come to fetch, or somebody to fetch from. */
@@ -50,45 +80,80 @@ export class FlistQueue {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    let retryMs = FIRST_RETRY_MS
     while (!signal.aborted) {
-      const failed = await this.#fetchAll(signal)
-      retryMs = failed === 0 ? FIRST_RETRY_MS : Math.min(2 * retryMs, MINUTE_MS)
-      const wait = this.#bell.wait(failed === 0 ? MINUTE_MS : retryMs, { signal })
-      await wait.catch(() => {})
+      const waitMs = this.#review()
+      await this.#bell.wait(waitMs, { signal }).catch(() => {})
     }
   }
 
-  /** How many could not be had. A few at once, so that one which nobody has whole does not hold up the others. */
-  async #fetchAll(signal: AbortSignal): Promise<number> {
-    const ids = new Map([...this.#deps.awaited()].map((id) => [toHex(id), id]))
-    const turns = new Semaphore(AT_ONCE)
-    const results = await Promise.all([...ids.values()].map((id) => turns.run(() => this.#fetch(id, signal))))
-    return results.filter((isHere) => !isHere).length
+  /** Begins what is due and ends what nobody waits for. Answers when to look again. */
+  #review(): number {
+    const { awaited, scheduler } = this.#deps
+    const ids = new Map([...awaited()].map((id) => [toHex(id), id]))
+    for (const [key, { stopping }] of this.#tasks) if (!ids.has(key)) stopping.abort()
+    for (const key of this.#failures.keys()) if (!ids.has(key)) this.#failures.delete(key)
+    const nowMs = scheduler.now()
+    let waitMs = MINUTE_MS
+    for (const [key, id] of ids) {
+      if (this.#tasks.has(key)) continue
+      const dueMs = (this.#failures.get(key)?.againMs ?? nowMs) - nowMs
+      if (dueMs > 0) waitMs = Math.min(waitMs, dueMs)
+      else if (this.#tasks.size < MAX_TASKS) this.#begin(key, id)
+    }
+    return waitMs
   }
 
-  async #fetch(id: FlistId, signal: AbortSignal): Promise<boolean> {
-    const { fetch, arrived, log, scheduler } = this.#deps
-    if (signal.aborted) return false
-    const ending = new AbortController()
-    const stop = () => ending.abort(signal.reason)
-    signal.addEventListener('abort', stop, { once: true })
-    const late = scheduler.sleep(PATIENCE_MS, { signal: ending.signal }).then(
-      () => ending.abort(new UnavailableError('nobody has all of it')),
-      () => {},
-    )
+  #begin(key: string, id: FlistId): void {
+    const stopping = new AbortController()
+    const ended = this.#bring(key, id, stopping.signal).finally(() => {
+      this.#tasks.delete(key)
+      // For one that came there may be room for others; all awaited ones are looked at, so not each time.
+      if (stopping.signal.aborted || this.#failures.has(key) || this.#tasks.size < MAX_TASKS / 2) this.ring()
+    })
+    this.#tasks.set(key, { stopping, ended })
+  }
+
+  async #bring(key: string, id: FlistId, signal: AbortSignal): Promise<void> {
+    const { scheduler, log } = this.#deps
     try {
-      await fetch(id, { signal: ending.signal })
-      await arrived(id)
-      return true
+      await this.#step(id, signal)
+      this.#failures.delete(key)
     } catch (error) {
+      if (signal.aborted) return
+      this.#failed++
+      const retryMs = Math.min(2 * (this.#failures.get(key)?.retryMs ?? FIRST_RETRY_MS / 2), MINUTE_MS)
+      const againMs = scheduler.now() + retryMs * (0.5 + scheduler.random())
+      this.#failures.set(key, { retryMs, againMs })
       const why = error instanceof Error ? error.message : String(error)
-      if (!signal.aborted) log.debug(`a flist is not here yet: ${why}`, { flist: toHex(id) })
-      return false
-    } finally {
-      signal.removeEventListener('abort', stop)
-      ending.abort()
-      await late
+      log.debug(`a flist is not here yet: ${why}`, { flist: toHex(id) })
     }
+  }
+
+  async #step(id: FlistId, signal: AbortSignal): Promise<void> {
+    const { fetchPartial, complete, arrived } = this.#deps
+    await this.#patiently(this.#partialTurns, signal, (options) => fetchPartial(id, options))
+    await arrived(id)
+    await this.#patiently(this.#wholeTurns, signal, (options) => complete(id, options))
+    await arrived(id)
+  }
+
+  /** One that nobody has whole does not hold up the others for longer than its patience. */
+  #patiently(
+    turns: Semaphore,
+    signal: AbortSignal,
+    work: (options: ProgressOptions) => Promise<void>,
+  ): Promise<void> {
+    const late = () => new UnavailableError('nobody has all of it')
+    return turns.run(
+      () =>
+        within(
+          this.#deps.scheduler,
+          PATIENCE_MS,
+          late,
+          (both, again) => work({ signal: both, onProgress: again }),
+          { signal },
+        ),
+      { signal },
+    )
   }
 }

@@ -32,6 +32,7 @@ export class PlannedPeer {
   #lastMs = 0
   #isInquired = false
   #inquireAgainMs = 0
+  #pausedUntilMs = 0
 
   /** On their way. */
   get bytes(): number {
@@ -111,11 +112,22 @@ export class PlannedPeer {
     this.#bytes += lengthBytes
   }
 
-  release(key: string): void {
+  /** Answers how many bytes of it do not come. */
+  release(key: string): number {
     const ask = this.#asks.get(key)
-    if (ask === undefined) return
+    if (ask === undefined) return 0
     this.#asks.delete(key)
     this.#bytes -= ask.lengthBytes
+    return ask.lengthBytes
+  }
+
+  /** Nothing is asked of it before that time. */
+  pause(untilMs: number): void {
+    this.#pausedUntilMs = Math.max(this.#pausedUntilMs, untilMs)
+  }
+
+  isPaused(nowMs: number): boolean {
+    return this.#pausedUntilMs > nowMs
   }
 
   /** Measures, and opens the window by one. */
@@ -146,9 +158,9 @@ export class PlannedPeer {
     return this.#asks.get(key)?.dueMs ?? 0
   }
 
-  /** The next time that something of it is overdue; those that are already do not count. */
+  /** The next time that something of it is overdue, or its pause over; those that are already do not count. */
   nextDueMs(nowMs: number): number {
-    let next = Infinity
+    let next = this.#pausedUntilMs > nowMs ? this.#pausedUntilMs : Infinity
     for (const { dueMs } of this.#asks.values()) if (dueMs > nowMs) next = Math.min(next, dueMs)
     return next
   }

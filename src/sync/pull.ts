@@ -51,6 +51,11 @@ export interface Pulled {
 const MAX_RECORDS = 100_000
 const MAX_RECORDS_BYTES = 32 * MIB
 
+export interface PullOptions extends AbortOptions {
+  /** So many more operations, or fewer, are known to be still to come. */
+  readonly onLag?: (operations: number) => void
+}
+
 /** Operations verified between two breaths: 100 take 7 ms. */
 const BREATH = 100
 
@@ -66,7 +71,7 @@ export async function pull(
   peer: SyncClient,
   replica: Replica,
   cursor: Cursor | undefined,
-  options: AbortOptions & { readonly hello: Hello },
+  options: PullOptions & { readonly hello: Hello },
 ): Promise<Pulled> {
   const pulling = new Pull(peer, replica, options)
   const added = new Map<string, number>()
@@ -84,13 +89,19 @@ export async function pull(
   return { hello, added, poisoned: pulling.poisoned, cursor: { database, change, governance } }
 }
 
+interface Lacking {
+  readonly log: LogEnd & { readonly id: Uint8Array }
+  /** Number of its last operation here. */
+  readonly known: number
+}
+
 class Pull {
   readonly #peer: SyncClient
   readonly #replica: Replica
-  readonly #options: AbortOptions
+  readonly #options: PullOptions
   readonly poisoned: string[] = []
 
-  constructor(peer: SyncClient, replica: Replica, options: AbortOptions) {
+  constructor(peer: SyncClient, replica: Replica, options: PullOptions) {
     this.#peer = peer
     this.#replica = replica
     this.#options = options
@@ -189,12 +200,16 @@ class Pull {
       const ids = logs.map(({ author, incarnation }) => logId(repository, author, incarnation))
       if (after.length === 0 && ids.length === 0) throw liar('a repository without a log')
       after = advance(ids, after)
-      for (const [index, log] of logs.entries()) {
-        if (log.heads.every((head) => this.#replica.operations.holds(head))) continue
+      const lacking = logs.flatMap((log, index): Lacking[] => {
+        if (log.heads.every((head) => this.#replica.operations.holds(head))) return []
         const id = ids[index] ?? EMPTY
-        const known = own.get(toHex(id))?.sequence ?? 0
-        count += await this.#log(name, { ...log, id }, Math.min(known, log.sequence) + 1)
-      }
+        return [{ log: { ...log, id }, known: own.get(toHex(id))?.sequence ?? 0 }]
+      })
+      const lag = lacking.reduce((sum, { log, known }) => sum + Math.max(1, log.sequence - known), 0)
+      this.#options.onLag?.(lag)
+      for (const { log, known } of lacking)
+        count += await this.#log(name, log, Math.min(known, log.sequence) + 1)
+      this.#options.onLag?.(-lag)
       if (!hasMore || logs.length === 0) return { name, count }
     }
   }

@@ -1,8 +1,9 @@
+import { UnavailableError } from '../errors.ts'
 import type { Clock } from '../repo/hybrid-clock.ts'
 import type { SignedRepositories } from '../repo/repositories.ts'
 import type { RowStore } from '../store/row-store.ts'
 import type { ChunkSource, ChunkStore } from '../store/chunk-store.ts'
-import type { FlistId, FlistStore, Leases, ServedFlists } from '../store/flist-store.ts'
+import type { FlistId, FetchedFlists, FlistStore, Leases, ServedFlists } from '../store/flist-store.ts'
 import type { PeerHost } from '../net/peer-host.ts'
 import type { TrafficTotals } from '../net/traffic.ts'
 import { toHex } from '../util/bytes.ts'
@@ -14,11 +15,15 @@ import type { AbortOptions } from '../util/units.ts'
 import { ChunkFetcher } from './chunk-fetcher.ts'
 import { ChunkServer, heldChunks } from './chunk-server.ts'
 import type { HeldChunks } from './chunk-server.ts'
+import { waitFor, within } from './deadline.ts'
+import type { FetchItem } from './fetch-item.ts'
 import { FlistFetcher } from './flist-fetcher.ts'
 import { FlistQueue } from './flist-queue.ts'
+import { MissingChunks } from './missing-chunks.ts'
 import type { PeerReport, Replicated, RepositoryReport } from './replicated.ts'
 import { createReplicator } from './create-replicator.ts'
 import type { ReplicatedRealm } from './create-replicator.ts'
+import { ReplicationReport } from './replication-report.ts'
 import type { Replicator } from './replicator.ts'
 import type { Subscription } from './subscription.ts'
 
@@ -30,7 +35,7 @@ export interface ReplicationDeps {
   readonly realm: ReplicatedRealm
   readonly rows: RowStore
   readonly chunks: ChunkStore
-  readonly flists: FlistStore & ServedFlists
+  readonly flists: FlistStore & FetchedFlists & ServedFlists
   readonly leases: Leases
   readonly repositories: SignedRepositories
   readonly scheduler: Scheduler
@@ -62,50 +67,75 @@ export class Replication implements Replicated {
   readonly #replicator: Replicator
   readonly #server: ChunkServer
   readonly #fetcher: ChunkFetcher
+  readonly #missing: MissingChunks
+  readonly #flistFetcher: FlistFetcher
   readonly #queue: FlistQueue
-  readonly #startedMs: number
+  readonly #stopping = new AbortController()
+  #loading: Promise<void> = Promise.resolve()
+  readonly #report: ReplicationReport
   readonly #fetchOnce: (flist: string) => Promise<void>
   #unsubscribe: () => void = () => {}
 
-  constructor(deps: ReplicationDeps, _options: ReplicationOptions) {
+  constructor(deps: ReplicationDeps, options: ReplicationOptions) {
     const { host, realm, chunks, flists, leases, repositories, scheduler, log, space } = deps
     const isMember = (peer: Uint8Array) => realm.governance.isMember(peer)
     this.#deps = deps
-    this.#startedMs = scheduler.now()
     this.#replicator = createReplicator({ ...deps, onPulled: () => this.#queue.ring() })
-    this.#server = new ChunkServer({ host, held: deps.held ?? heldChunks(chunks, flists), isMember, log })
+    this.#server = new ChunkServer({
+      host,
+      held: deps.held ?? heldChunks(chunks, flists),
+      isMember,
+      log,
+      scheduler,
+      rateUp: options.rateUp,
+    })
     this.#fetcher = new ChunkFetcher({
       host,
       scheduler,
       log,
       isMember,
+      rateDown: options.rateDown,
       keep: (arrived) => chunks.write(arrived.map(([{ id, sha256 }, bytes]) => ({ id, bytes, sha256 }))),
     })
-    const fetcher = new FlistFetcher({
+    this.#missing = new MissingChunks(flists)
+    this.#flistFetcher = new FlistFetcher({
       chunks,
       flists,
       leases,
       isPurged: (id) => realm.governance.isPurged?.(id) === true,
+      missing: this.#missing,
       fetcher: this.#fetcher,
       object: (id, options) => this.#replicator.object(id, options),
     })
     this.#queue = new FlistQueue({
       awaited: () => repositories.awaited(),
-      fetch: async (id, options) => {
+      fetchPartial: async (id, options) => {
         await space.require(0)
-        await fetcher.fetch(id, options)
+        await this.#flistFetcher.fetchPartial(id, options)
       },
+      complete: (id, options) => this.#flistFetcher.complete(id, options),
       arrived: (id) => repositories.arrived(id),
       scheduler,
       log,
     })
-    this.#fetchOnce = share((flist) =>
-      fetcher.fetch(Buffer.from(flist, 'hex'), { signal: AbortSignal.timeout(READ_MS) }),
-    )
+    this.#report = new ReplicationReport({
+      ...deps,
+      ...options,
+      replicator: this.#replicator,
+      fetcher: this.#fetcher,
+      queue: this.#queue,
+      missing: this.#missing,
+    })
+    const late = () => new UnavailableError('no node that is connected has sent the flist in time')
+    this.#fetchOnce = share((flist) => {
+      const id = Buffer.from(flist, 'hex')
+      return within(scheduler, READ_MS, late, (signal) => this.#flistFetcher.fetchPartial(id, { signal }))
+    })
   }
 
   start(): void {
     this.#unsubscribe = this.#deps.realm.subscribe(() => this.#review())
+    this.#loading = this.#missing.load({ signal: this.#stopping.signal })
     this.#server.start()
     this.#replicator.start()
     this.#fetcher.start()
@@ -115,6 +145,8 @@ export class Replication implements Replicated {
   /** Whoever waits for something of a peer is told that the node stops. */
   async stop(): Promise<void> {
     this.#unsubscribe()
+    this.#stopping.abort()
+    await this.#loading
     await this.#queue.stop()
     await this.#fetcher.stop()
     await this.#replicator.stop()
@@ -131,51 +163,55 @@ export class Replication implements Replicated {
   }
 
   peers(): readonly PeerReport[] {
-    const { host, realm } = this.#deps
-    const connected = new Set(host.peers().map(({ key }) => toHex(key)))
-    const states = new Map(this.#replicator.peers().map((state) => [toHex(state.peer), state]))
-    const others = realm.governance.members.filter(
-      ({ node, isCut }) => !isCut && toHex(node) !== toHex(host.key),
-    )
-    return others.map(({ node, name, addresses }) => {
-      const id = toHex(node)
-      const pulledMs = states.get(id)?.pulledMs
-      return {
-        node: id,
-        name,
-        connected: connected.has(id),
-        addrs: addresses,
-        lagOps: 0,
-        missingBytes: 0,
-        etaSeconds: null,
-        lastSeen: pulledMs === undefined ? null : Math.floor(pulledMs / SECOND_MS),
-      }
-    })
+    return this.#report.peers()
   }
 
-  async repositories(): Promise<readonly RepositoryReport[]> {
-    return []
+  repositories(): Promise<readonly RepositoryReport[]> {
+    return this.#report.repositories()
   }
 
   frontierAgeS(): number {
-    const pulled = this.#replicator.peers().map(({ pulledMs }) => pulledMs ?? this.#startedMs)
-    const oldestMs = pulled.length === 0 ? this.#startedMs : Math.min(...pulled)
-    return Math.max(0, Math.floor((this.#deps.scheduler.now() - oldestMs) / SECOND_MS))
+    return this.#report.frontierAgeS()
   }
 
   isComplete(flist: FlistId): boolean {
-    return this.#deps.flists.descriptor(flist) !== undefined
+    return this.#deps.flists.isComplete(flist)
   }
 
   async fetchFlist(flist: FlistId, { signal }: AbortOptions = {}): Promise<void> {
     signal?.throwIfAborted()
-    await this.#fetchOnce(toHex(flist))
+    await waitFor(this.#fetchOnce(toHex(flist)), { signal })
   }
 
-  readonly chunks: ChunkSource = { get: () => Promise.resolve(undefined) }
+  readonly chunks: ChunkSource = { get: (id, options) => this.#chunk(id, options) }
 
   metrics(): ReturnType<Replicated['metrics']> {
-    return []
+    return this.#report.metrics()
+  }
+
+  async #chunk(id: Uint8Array, { signal }: AbortOptions = {}): Promise<Uint8Array | undefined> {
+    signal?.throwIfAborted()
+    const item = await this.#missing.find(id)
+    if (item === undefined) return undefined
+    const { chunks, host, scheduler } = this.#deps
+    const info = chunks.info(id)
+    if (info !== undefined && info.isDamaged !== true) return chunks.read(id)
+    if (host.peers().length === 0)
+      throw new UnavailableError('the chunk is on other nodes, and none is connected')
+    const late = () => new UnavailableError('no node that is connected has sent the chunk in time')
+    let bytes: Uint8Array | undefined
+    const onArrived = (_: FetchItem, arrived: Uint8Array) => {
+      bytes = arrived
+      this.#missing.arrived(item.flist, arrived.length)
+    }
+    await within(
+      scheduler,
+      READ_MS,
+      late,
+      (both) => this.#fetcher.fetch([item], { signal: both, isUrgent: true, onArrived }),
+      { signal },
+    )
+    return bytes
   }
 
   /** Who is a member has changed, or what counts. */

@@ -49,6 +49,8 @@ export interface PeerState {
   readonly failure: string | undefined
   /** What it did within the hour that no honest peer does. */
   readonly accused: string | undefined
+  /** Operations that it has said it has, and that have not come from it yet. */
+  readonly lagOps: number
 }
 
 interface Neighbour {
@@ -57,6 +59,7 @@ interface Neighbour {
   client: SyncClient | undefined
   pulledMs: number | undefined
   failure: string | undefined
+  lagOps: number
   ended: Promise<void>
 }
 
@@ -106,9 +109,9 @@ export class Replicator {
   }
 
   peers(): PeerState[] {
-    return [...this.#neighbours].map(([id, { pulledMs, failure }]) => {
+    return [...this.#neighbours].map(([id, { pulledMs, failure, lagOps }]) => {
       const peer = Buffer.from(id, 'hex')
-      return { peer, pulledMs, failure, accused: this.#accusations.against(peer) }
+      return { peer, pulledMs, failure, accused: this.#accusations.against(peer), lagOps }
     })
   }
 
@@ -167,6 +170,7 @@ export class Replicator {
       client: undefined,
       pulledMs: undefined,
       failure: undefined,
+      lagOps: 0,
       ended: Promise.resolve(),
     }
     this.#neighbours.set(id, neighbour)
@@ -219,7 +223,9 @@ export class Replicator {
       scheduler,
     )
     const cursor = this.#cursors.get(toHex(peer))
-    const pulled = await pull(neighbour.client, replica, cursor, { signal, hello: await hello() })
+    neighbour.lagOps = 0
+    const onLag = (operations: number) => void (neighbour.lagOps += operations)
+    const pulled = await pull(neighbour.client, replica, cursor, { signal, hello: await hello(), onLag })
     this.#cursors.set(toHex(peer), pulled.cursor)
     for (const id of pulled.poisoned)
       this.#deps.log.warn('a log has too many branches: cut its node', { log: id })

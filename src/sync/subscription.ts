@@ -1,3 +1,6 @@
+import type { Holds } from '../repo/held-revision.ts'
+import type { FetchedFlists, FlistStore } from '../store/flist-store.ts'
+
 /** Which repositories a node keeps whole, chunks and all (replication design 2.12). Operations it takes of all. */
 export interface Subscription {
   /** Is everything kept that a name of this repository leads to? */
@@ -8,6 +11,17 @@ export interface Subscription {
 
 export const MIRROR: Subscription = { wants: () => true, text: 'mirror' }
 export const CACHE: Subscription = { wants: () => false, text: 'cache' }
+
+/** What decides which revision of a name is shown: of what is not subscribed always the one that operations say. */
+export function holdsOf(
+  { wants }: Subscription,
+  flists: Pick<FlistStore, 'descriptor'> & Pick<FetchedFlists, 'isComplete'>,
+): Holds {
+  return (repository, flist) => {
+    if (!wants(repository) || flists.isComplete(flist)) return 'whole'
+    return flists.descriptor(flist) === undefined ? 'absent' : 'partial'
+  }
+}
 
 /** Of one setting; ours. */
 const MAX_PATTERNS = 1000

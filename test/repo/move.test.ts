@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import type { Change } from '../../src/repo/entry.ts'
-import type { Holds } from '../../src/repo/held-revision.ts'
 import { openIdentity } from '../../src/repo/identity.ts'
 import { moveContent } from '../../src/repo/move.ts'
 import type { Moved } from '../../src/repo/move.ts'
@@ -17,7 +16,7 @@ import type { RealmNode } from './a-realm.ts'
 import { ALICE, flist, openTestRepositories } from './a-repository.ts'
 import type { Opened } from './a-repository.ts'
 
-const holdsAll: Holds = () => true
+const holdsAll = (_flist: Uint8Array) => true
 
 /** What people see of a data folder. */
 function shown({ repositories }: Opened): string {

@@ -39,7 +39,7 @@ export class TestNode {
   incarnation: Uint8Array = new Uint8Array(8)
   /** Of flists; all of them when absent. */
   holds: Holds | undefined
-  isPurged: Holds | undefined
+  isPurged: ((flist: Uint8Array) => boolean) | undefined
   repositories!: SignedRepositories
 
   private constructor(seed: number, authority: TestAuthority) {

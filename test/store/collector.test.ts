@@ -65,7 +65,7 @@ describe('the collector', () => {
     time.nowMs += 2 * DAY_MS
     assert.equal((await run(store, time, [], { dryRun: true })).chunks, 3)
     assert.equal((await idsOf(store.chunks)).length, before.length + 1)
-    assert.equal((await store.flists.census()).numbers.length, 1)
+    assert.equal((await store.flists.census()).flists.length, 1)
   })
 
   it('leaves what is held until a time, and drops the hold after it', async (t) => {

@@ -27,7 +27,7 @@ describe('RowFlistStore', () => {
     const store = await openStore(t)
     const ids = await Promise.all([putFlist(store, [1]), putFlist(store, [1])])
     assert.equal(toHex(ids[0]), toHex(ids[1]))
-    assert.equal((await store.flists.census()).numbers.length, 1)
+    assert.equal((await store.flists.census()).flists.length, 1)
   })
 
   it('keeps a large flist in parts', async (t) => {
@@ -47,7 +47,7 @@ describe('RowFlistStore', () => {
     await assert.rejects(store.flists.put(flist, lease), (error: Error) => {
       return error instanceof InvalidInputError && error.message.includes(toHex(chunkOf(1).id))
     })
-    assert.deepEqual((await store.flists.census()).numbers, [])
+    assert.deepEqual((await store.flists.census()).flists, [])
   })
 
   it('answers nothing for an id it does not hold, and after a deletion', async (t) => {
@@ -155,6 +155,6 @@ describe('a sweep', () => {
     await Promise.all(work)
     await store.flists.sweep()
     assert.deepEqual(await problemsOf(store), [])
-    assert.equal((await store.flists.census()).numbers.length, 8)
+    assert.equal((await store.flists.census()).flists.length, 8)
   })
 })

@@ -181,6 +181,7 @@ describe('I3: chunks beside a member that lies (security.md 16)', () => {
       scheduler: simulation,
       log: SILENT,
       isMember: () => true,
+      rateDown: 0,
       keep: () => Promise.resolve(),
     })
     fetcher.start()

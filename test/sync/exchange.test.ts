@@ -9,6 +9,8 @@ import { asText } from '../doubles/as-text.ts'
 import { SimulatedNetwork } from '../doubles/simulated-network.ts'
 import { Simulation } from '../doubles/simulation.ts'
 import { ALICE } from '../repo/a-repository.ts'
+import { CACHE, parseSubscription } from '../../src/sync/subscription.ts'
+import type { Subscription } from '../../src/sync/subscription.ts'
 import { keyOf, SimulatedNode } from './simulated-node.ts'
 import { SimulatedSite } from './simulated-site.ts'
 
@@ -21,11 +23,14 @@ class Sites {
   /** What was published, by name: ids of its chunks. */
   readonly published = new Map<string, Uint8Array[]>()
 
-  constructor(seed: number, count: number) {
+  /** All are mirrors but for those that are said to be otherwise. */
+  constructor(seed: number, count: number, subscriptions: Readonly<Record<number, Subscription>> = {}) {
     this.simulation = new Simulation(seed)
     this.network = new SimulatedNetwork(this.simulation)
     const members = Array.from({ length: count }, (_, at) => keyOf(at + 1).publicKey)
-    this.nodes = members.map((_, at) => new SimulatedNode(this.network, at + 1, members, new SimulatedSite()))
+    this.nodes = members.map(
+      (_, at) => new SimulatedNode(this.network, at + 1, members, new SimulatedSite(subscriptions[at])),
+    )
   }
 
   at(index: number): SimulatedNode & { site: SimulatedSite } {
@@ -63,7 +68,8 @@ class Sites {
     for (const { repositories, site, isRunning } of this.nodes) {
       if (!isRunning) continue
       for (const { target } of repositories.entries('r')) {
-        if (target.kind === 'file') assert.ok(site?.flists.descriptor(target.flist), 'a name leads nowhere')
+        if (target.kind !== 'file' || site?.subscription.wants('r') !== true) continue
+        assert.ok(site.flists.descriptor(target.flist), 'a name leads nowhere')
       }
     }
   }
@@ -164,6 +170,79 @@ describe('flists and chunks between nodes', () => {
       }
       sites.stop()
     }
+  })
+
+  it('show with their file and list, and a later revision once it is whole', async () => {
+    const sites = new Sites(3, 2)
+    sites.network.quality = { minMs: 1, maxMs: 5, loss: 0, bytesPerMs: 200 }
+    await sites.start()
+    await sites.simulation.run(3 * SECOND_MS)
+    const { repositories, site } = sites.at(1)
+    const shown = () => {
+      const target = repositories.find('r', 'a.flist')?.target
+      return target?.kind === 'file' ? toHex(target.flist) : undefined
+    }
+    const isWhole = () => site.flists.isComplete(Buffer.from(shown() ?? '', 'hex'))
+    const publish = () =>
+      sites.publish(
+        0,
+        'a.flist',
+        Array.from({ length: 400 }, () => sites.noise(5000)),
+      )
+    publish()
+    for (let ms = 0; ms < 60_000 && shown() === undefined; ms += 100) await sites.simulation.run(100)
+    assert.ok(shown() !== undefined && !isWhole(), 'its name shows before its chunks are here')
+    const missing = () => site.replication?.repositories().then(([first]) => first?.missingChunks ?? 0)
+    assert.ok(((await missing()) ?? 0) > 0)
+    await sites.settle(MINUTE_MS)
+    assert.ok(isWhole())
+    assert.equal(await missing(), 0)
+
+    const first = shown()
+    publish()
+    let seen = 0
+    for (let ms = 0; ms < 60_000 && shown() === first; ms += 100) {
+      await sites.simulation.run(100)
+      if ([...repositories.awaited()].some((id) => site.flists.descriptor(id) !== undefined)) seen++
+    }
+    assert.ok(seen > 10, `the new revision was partial for ${seen} steps`)
+    assert.ok(shown() !== first && isWhole(), 'it shows once it is whole')
+    sites.stop()
+  })
+
+  it('come to a cache when somebody asks, chunk by chunk, and to a subscriber of others not at all', async () => {
+    const others = parseSubscription('repos:other') ?? assert.fail()
+    const sites = new Sites(4, 4, { 2: CACHE, 3: others })
+    await sites.start()
+    await sites.simulation.run(3 * SECOND_MS)
+    const chunks = Array.from({ length: 10 }, () => sites.noise(500))
+    sites.publish(0, 'a.flist', chunks)
+    await sites.simulation.run(20 * SECOND_MS)
+    assert.ok(sites.holdsAll(sites.at(1)))
+    for (const index of [2, 3]) {
+      const { repositories, site } = sites.at(index)
+      const { replication } = site
+      const target = repositories.find('r', 'a.flist')?.target
+      assert.ok(target?.kind === 'file' && replication, 'lists show what operations say')
+      assert.equal(site.chunks.totals().chunks, 0)
+      const asked = (await sites.published.get('a.flist')?.at(3)) ?? assert.fail()
+      assert.equal(await replication.chunks.get(asked), undefined, 'no list here names it yet')
+
+      const flist = Promise.all([replication.fetchFlist(target.flist), replication.fetchFlist(target.flist)])
+      await sites.simulation.run(SECOND_MS)
+      await flist
+      assert.ok(await site.flists.read(target.flist))
+      assert.equal(replication.isComplete(target.flist), false)
+
+      const got = replication.chunks.get(asked)
+      await sites.simulation.run(SECOND_MS)
+      assert.deepEqual(Buffer.from((await got) ?? []), Buffer.from(chunks[3] ?? []))
+      assert.ok(site.chunks.info(asked), 'it is kept')
+      const stranger = Buffer.alloc(16, 7)
+      assert.equal(await replication.chunks.get(stranger), undefined)
+      assert.equal((await replication.repositories())[0]?.held, false)
+    }
+    sites.stop()
   })
 
   it('arrive in the end through crashes and cut lines, and no name leads to what is not there', async () => {

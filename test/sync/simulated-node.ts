@@ -16,6 +16,7 @@ import { compareBytes, equalBytes, toHex } from '../../src/util/bytes.ts'
 import { SILENT } from '../../src/util/logger.ts'
 import { CrashingRows } from '../doubles/crashing-rows.ts'
 import type { SimulatedHost, SimulatedNetwork } from '../doubles/simulated-network.ts'
+import { holdsOf } from '../../src/sync/subscription.ts'
 import type { SimulatedSite } from './simulated-site.ts'
 import { ALICE } from '../repo/a-repository.ts'
 import { REALM, TestAuthority } from '../repo/several-nodes.ts'
@@ -136,7 +137,7 @@ export class SimulatedNode {
       exposed: [],
     }
     this.site?.open(rows, clock)
-    const holds = this.site && ((id: Uint8Array) => this.site?.flists.descriptor(id) !== undefined)
+    const holds = this.site && holdsOf(this.site.subscription, this.site.flists)
     const repositories = await openRepositories({
       rows,
       identity,
