@@ -31,7 +31,7 @@ export async function openWorkers(
   )
   const ingest = await parts.open(
     'ingest',
-    () => new Ingest({ chunks, known: chunks, rows, temporaryDirectory }, ingestOptions(limits)),
+    () => new Ingest({ chunks, known: chunks, rows }, ingestOptions(limits)),
     (opened) => opened.stop(),
   )
   await ingest.start()
