@@ -13,6 +13,11 @@ export class MemoryRowStore implements RowStore {
     return other
   }
 
+  /** Those in which something was ever written. */
+  spaces(): Space[] {
+    return [...this.#spaces.keys()].sort()
+  }
+
   get(space: Space, key: Uint8Array): Uint8Array | undefined {
     const row = this.#spaces.get(space)?.get(toLatin1(key))
     return row && Uint8Array.from(row[1])

@@ -108,6 +108,11 @@ export class TestNode {
     return found
   }
 
+  /** Every row, as text. */
+  everything(): Promise<string> {
+    return this.dump(...this.rows.spaces())
+  }
+
   /** Everything of some spaces, as text: equal on nodes that agree. */
   async dump(...spaces: string[]): Promise<string> {
     const lines: string[] = []

@@ -23,7 +23,7 @@ import { REALM } from '../repo/several-nodes.ts'
 import { BesideALiar, byLiar, INCARNATION, inR, LIAR, meet, STRANGER } from './beside-a-liar.ts'
 import { keyOf } from './simulated-node.ts'
 
-describe('operations that must not be taken (security.md 15)', () => {
+describe('I1: operations that must not be taken (security.md 15)', () => {
   const valid = signOperation(operationBy(LIAR, REALM), LIAR).bytes
   const [first, second] = logOf(LIAR, REALM, [
     {},
