@@ -21,7 +21,7 @@ function open(limits: Partial<typeof LIMITS> = {}): BoundedDatastore {
 const names = (store: BoundedDatastore, prefix: string) =>
   [...store.query({ prefix })].map(({ key: name }) => name.toString())
 
-describe('what libp2p remembers', () => {
+describe('what libp2p remembers (security.md 20)', () => {
   it('comes back until it is deleted', () => {
     const store = open()
     store.put(peer(1), VALUE)

@@ -79,7 +79,7 @@ async function node(
   return { host, dht, connector, met, stop }
 }
 
-describe('the DHT', () => {
+describe('the DHT (security.md 20)', () => {
   it('lets two nodes that know only a rendezvous node find each other', async (context) => {
     const guide = await server(context)
     const a = await node(context, 1, [1, 2], guide.addresses())

@@ -17,7 +17,7 @@ const seedOf = (number: number) => new Uint8Array(32).fill(number)
 const keyOf = (number: number) => signingKey(seedOf(number))
 const ITEM = { repository: new Uint8Array(32).fill(1), digest: new Uint8Array(16).fill(2) }
 
-describe('which hints are believed', () => {
+describe('which hints are believed (security.md 21)', () => {
   function filter() {
     const clock = { nowMs: 1_795_000_000_000 }
     const members = [1, 2, 3].map((number) => keyOf(number).publicKey)

@@ -143,4 +143,27 @@ describe('a member that signs what it should not (security.md 17)', () => {
       beside.stop()
     }
   })
+
+  it('the deletion of everything (security.md 18): a cut undoes it everywhere, history was kept', async () => {
+    const beside = new BesideALiar()
+    const names = Array.from({ length: 30 }, (_, at) => `n${at}.flist`)
+    let told: ClaimedLog[] = []
+    beside.liar.answerSync((question) => saying(inR(...told))(question))
+    await beside.start()
+    for (const name of names) beside.write(0, name)
+    const has = (at: number) => names.filter((name) => beside.holds(at, name)).length
+    await beside.timeUntil(() => has(1) === names.length)
+    const heads = names.map((name) => beside.at(0).repositories.find('r', name)?.operation ?? assert.fail())
+    const effects = names.map((name, at) => ({
+      name,
+      type: 'delete' as const,
+      supersedes: [heads[at] ?? assert.fail()],
+    }))
+    const deletion = logOf(LIAR, REALM, [{ effects, time: { ms: beside.simulation.now(), counter: 0 } }])
+    told = [byLiar(deletion.map(({ bytes }) => bytes))]
+    await beside.timeUntil(() => has(0) + has(1) === 0, 5 * MINUTE_MS)
+    beside.at(1).decide(encodeCut({ node: LIAR.publicKey, ends: new Map() }))
+    assert.ok((await beside.timeUntil(() => has(0) + has(1) === 2 * names.length, 5 * MINUTE_MS)) > 0)
+    beside.stop()
+  })
 })
