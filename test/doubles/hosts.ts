@@ -40,6 +40,14 @@ export class Host {
     return spawn('ip', ['netns', 'exec', this.namespace, command, ...args], options)
   }
 
+  /** Bytes that have gone over its line, headers and all. */
+  traffic(): { readonly sentBytes: number; readonly receivedBytes: number } {
+    const [link] = JSON.parse(ip('-n', this.namespace, '-s', '-j', 'link', 'show', 'eth0')) as [
+      { stats64: { rx: { bytes: number }; tx: { bytes: number } } },
+    ]
+    return { sentBytes: link.stats64.tx.bytes, receivedBytes: link.stats64.rx.bytes }
+  }
+
   /** The host's line down, or up again. */
   setLine(isUp: boolean): void {
     ip('-n', this.namespace, 'link', 'set', 'eth0', isUp ? 'up' : 'down')
@@ -142,6 +150,6 @@ function shape(namespace: string, device: string, rateMbit: number): void {
   execFileSync('tc', ['-n', namespace, 'qdisc', 'add', 'dev', device, 'root', 'tbf', ...rate])
 }
 
-function ip(...args: readonly string[]): void {
-  execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] })
+function ip(...args: readonly string[]): string {
+  return execFileSync('ip', args, { stdio: ['ignore', 'pipe', 'pipe'] }).toString()
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { request } from 'node:http'
+import { request, type RequestOptions } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,6 +17,8 @@ const POLL_MS = 100
 
 export interface FarmNodesOptions extends HostsOptions {
   readonly settings?: Readonly<Record<string, string>>
+  /** Where the data folders are made; by default with the temporary files. */
+  readonly place?: string
 }
 
 export class FarmNode {
@@ -71,26 +73,29 @@ export class FarmNode {
   }
 
   /** What the API answers to the local operator, over the socket in the data folder. */
-  get(path: string): Promise<{ status: number; headers: Record<string, unknown>; body: Buffer }> {
-    return new Promise((resolve, reject) => {
-      const sent = request({ socketPath: join(this.data, 'control.sock'), path }, (response) => {
-        const pieces: Buffer[] = []
-        response.on('data', (piece: Buffer) => pieces.push(piece))
-        response.on('error', reject)
-        response.on('end', () => {
-          const { statusCode: status = 0, headers } = response
-          resolve({ status, headers, body: Buffer.concat(pieces) })
-        })
-      })
-      sent.on('error', reject)
-      sent.end()
-    })
+  get(path: string): Promise<Answer> {
+    return send({ socketPath: join(this.data, 'control.sock'), path })
   }
 
   async getJson<T>(path: string): Promise<T> {
     const { status, body } = await this.get(path)
     assert.equal(status, 200, `${this.name}: ${path}: ${body.toString()}`)
     return JSON.parse(body.toString()) as T
+  }
+
+  /** As the local operator, over the socket. */
+  async upload(name: string, archive: Uint8Array): Promise<void> {
+    const form = new FormData()
+    form.set('file', new Blob([Uint8Array.from(archive)]), name)
+    const encoded = new Response(form)
+    const body = Buffer.from(await encoded.arrayBuffer())
+    const headers = {
+      'content-type': encoded.headers.get('content-type') ?? '',
+      'content-length': String(body.length),
+    }
+    const options = { method: 'POST', socketPath: join(this.data, 'control.sock'), headers }
+    const answer = await send({ ...options, path: '/api/flist/me/upload' }, body)
+    assert.equal(answer.status, 200, `${this.name}: ${name}: ${answer.body.toString()}`)
   }
 
   /** Everything this node lists, as a client in its network mounts it. */
@@ -105,6 +110,28 @@ export class FarmNode {
     assert.equal(code, 0, `${this.name}: ${stderr}`)
     return JSON.parse(stdout) as Mounted
   }
+}
+
+interface Answer {
+  readonly status: number
+  readonly headers: Record<string, unknown>
+  readonly body: Buffer
+}
+
+function send(options: RequestOptions, body?: Buffer): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const sent = request(options, (response) => {
+      const pieces: Buffer[] = []
+      response.on('data', (piece: Buffer) => pieces.push(piece))
+      response.on('error', reject)
+      response.on('end', () => {
+        const { statusCode: status = 0, headers } = response
+        resolve({ status, headers, body: Buffer.concat(pieces) })
+      })
+    })
+    sent.on('error', reject)
+    sent.end(body)
+  })
 }
 
 /** A realm of nodes on hosts. `close` stops what runs and takes everything away. */
@@ -122,8 +149,8 @@ export class FarmNodes {
     })
   }
 
-  static async open({ settings = {}, ...options }: FarmNodesOptions): Promise<FarmNodes> {
-    const folder = await mkdtemp(join(tmpdir(), 'zhub-farm-'))
+  static async open({ settings = {}, place = tmpdir(), ...options }: FarmNodesOptions): Promise<FarmNodes> {
+    const folder = await mkdtemp(join(place, 'zhub-farm-'))
     return new FarmNodes(Hosts.open(options), folder, settings)
   }
 

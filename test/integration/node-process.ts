@@ -59,21 +59,14 @@ export async function startNode(
   child.stderr?.on('data', (piece: Buffer) => (log += piece.toString()))
 
   const line = await firstLine(child)
-  const banner = (line === undefined ? {} : JSON.parse(line)) as Partial<Banner> & {
-    error?: { message: string }
-  }
-  if (
-    banner.http === undefined ||
-    banner.resp === undefined ||
-    banner.data === undefined ||
-    banner.tokenFile === undefined
-  ) {
+  const banner = readBanner(line)
+  if (typeof banner === 'string') {
     child.kill('SIGKILL')
-    throw new Error(`node did not start: ${banner.error?.message ?? line ?? 'no line on stdout'}\n${log}`)
+    throw new Error(`node did not start: ${banner}\n${log}`)
   }
   const token = (await readFile(banner.tokenFile, 'utf8')).trim()
   return {
-    ...(banner as Banner),
+    ...banner,
     token,
     pid: child.pid ?? 0,
     log: () => log,
@@ -82,6 +75,14 @@ export async function startNode(
     },
     stop: () => end(child, 'SIGTERM'),
   }
+}
+
+/** Why there is none, as text. */
+function readBanner(line: string | undefined): Banner | string {
+  if (line === undefined) return 'no line on stdout'
+  const banner = JSON.parse(line) as Partial<Banner> & { error?: { message: string } }
+  const isWhole = [banner.http, banner.resp, banner.data, banner.tokenFile].every((one) => one !== undefined)
+  return isWhole ? (banner as Banner) : (banner.error?.message ?? line)
 }
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {

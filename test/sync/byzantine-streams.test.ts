@@ -10,6 +10,7 @@ import { CHUNK_PROTOCOL } from '../../src/sync/chunk-fetcher.ts'
 import { ChunkServer } from '../../src/sync/chunk-server.ts'
 import { SYNC_PROTOCOL } from '../../src/sync/replicator.ts'
 import { concat, EMPTY, toHex } from '../../src/util/bytes.ts'
+import { systemScheduler } from '../../src/util/scheduler.ts'
 import { createLogger, SILENT } from '../../src/util/logger.ts'
 import { KIB, MIB } from '../../src/util/units.ts'
 import { heldBytes } from '../doubles/collect-garbage.ts'
@@ -30,7 +31,14 @@ async function meet(context: TestContext) {
   const b = await openNode(context, 2, authority)
   const chunk = Buffer.alloc(512 * KIB, 7)
   const held = { has: () => true, read: () => chunk }
-  const server = new ChunkServer({ host: a.host, held, log: SILENT, isMember: () => true })
+  const server = new ChunkServer({
+    scheduler: systemScheduler,
+    rateUp: 0,
+    host: a.host,
+    held,
+    log: SILENT,
+    isMember: () => true,
+  })
   server.start()
   await b.host.connect(a.host.addresses()[0] ?? '')
   const liar = await RawPeer.connect(context, LIAR, a.host)
