@@ -10,7 +10,7 @@ export interface CodecFunctions {
   snappyUncompress(source: number, length: number, target: number, expected: number): number
   xxteaPad(data: number, length: number): number
   xxteaEncrypt(data: number, words: number, key: number): void
-  xxteaEncrypt4(job: number, rows: number): void
+  xxteaEncryptAll(jobs: number, count: number, lanes: number): void
   xxteaDecrypt(data: number, words: number, key: number): void
 }
 

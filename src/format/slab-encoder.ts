@@ -15,7 +15,7 @@ import type { CodecFunctions } from './codec-module.ts'
  * A slab is: somebody fills plain bytes and records, posts (records, count, output); the worker calls `encode`; the
  * other side reads the results from the records (`readSlabBlocks`) and the stored bytes from the output. The caller's
  * messages order the accesses. The chunks are those of `ChunkCodec.encode`, faster: XXTEA runs over four blocks at
- * once (1,450 against 460 MB/s), so a slab should hold at least four of the large ones.
+ * once, so a slab should hold at least four of the large ones.
  */
 export interface SlabEncoder {
   /**
@@ -33,15 +33,13 @@ const KEY = 16
 const ID = 32
 const SHA256 = 48
 
-// Scratch: snappy's table, the job of xxteaEncrypt4, its rows.
-const JOB_BYTES = 256
-const JOB_KEYS = 32
-export const SLAB_SCRATCH_BYTES = TABLE_BYTES + JOB_BYTES + 16 + 4 * maxStoredBytes(BLOCK_BYTES)
+/** Blocks that are encrypted together: a job is u32 address, u32 words, u32 address of the key. */
+const JOBS = 1024
+const JOB_WORDS = 3
+const LANES_BYTES = 192
 
-/** Below this many words the rounds are more than six, and a block is scalar work. */
-const MIN_LANE_WORDS = 53
-/** Four lanes take as long as 1.3 blocks of the longest lane's size one after the other (measured: 461, 1,455 MB/s). */
-const LANES_COST = 1.3
+/** Snappy's table, the lanes and jobs of `xxteaEncryptAll`. */
+export const SLAB_SCRATCH_BYTES = TABLE_BYTES + LANES_BYTES + JOBS * JOB_WORDS * 4
 
 /** The output that `blocks` blocks of `plainBytes` together need at most. */
 export function slabOutputBytes(plainBytes: number, blocks: number): number {
@@ -96,88 +94,72 @@ export async function createSlabEncoder(memory: WebAssembly.Memory, scratchAt: n
   return new WasmSlabEncoder(memory, scratchAt, await instantiateCodec(memory))
 }
 
-interface Sealed {
-  readonly recordAt: number
-  readonly address: number
-  readonly words: number
-}
-
 class WasmSlabEncoder implements SlabEncoder {
-  readonly #memory: WebAssembly.Memory
+  readonly #bytes: Uint8Array
+  readonly #words: Uint32Array
   readonly #functions: CodecFunctions
   readonly #tableAt: number
-  readonly #jobAt: number
-  readonly #rowsAt: number
+  readonly #lanesAt: number
+  readonly #jobsAt: number
+  /** Of the jobs: words, and which one it is in the low bits; sorts by length. */
+  readonly #order = new Uint32Array(JOBS)
 
   constructor(memory: WebAssembly.Memory, scratchAt: number, functions: CodecFunctions) {
-    this.#memory = memory
+    this.#bytes = new Uint8Array(memory.buffer)
+    this.#words = new Uint32Array(memory.buffer)
     this.#functions = functions
     this.#tableAt = scratchAt
-    this.#jobAt = scratchAt + TABLE_BYTES
-    this.#rowsAt = this.#jobAt + JOB_BYTES
+    this.#lanesAt = scratchAt + TABLE_BYTES
+    this.#jobsAt = this.#lanesAt + LANES_BYTES
   }
 
   encode(recordsAt: number, count: number, outputAt: number): number {
-    const bytes = new Uint8Array(this.#memory.buffer)
-    const blocks: Sealed[] = []
     let address = outputAt
-    for (let index = 0; index < count; index++) {
-      const block = this.#seal(bytes, recordsAt + index * SLAB_RECORD_BYTES, address)
-      blocks.push(block)
-      address += 4 * block.words
-    }
-    this.#encryptAll(bytes, blocks)
-    for (const block of blocks) digest(bytes, block)
+    for (let index = 0; index < count; index++)
+      address += this.#seal(recordsAt + index * SLAB_RECORD_BYTES, address)
+    for (let from = 0; from < count; from += JOBS)
+      this.#encrypt(recordsAt + from * SLAB_RECORD_BYTES, Math.min(count - from, JOBS))
+    for (let index = 0; index < count; index++) this.#digest(recordsAt + index * SLAB_RECORD_BYTES)
     return address - outputAt
   }
 
-  /** Compresses a block to `address` and pads it for encryption. */
-  #seal(bytes: Uint8Array, recordAt: number, address: number): Sealed {
-    const record = viewOf(bytes, recordAt)
-    const length = record.getUint32(4, true)
+  /** Compresses a block to `address` and pads it for encryption. Answers its bytes. */
+  #seal(recordAt: number, address: number): number {
+    const words = this.#words
+    const record = recordAt / 4
+    const length = words[record + 1] ?? 0
     if (length > BLOCK_BYTES) throw new RangeError(`a block of ${length} bytes`)
     const { snappyCompress, xxteaPad } = this.#functions
-    const words = xxteaPad(address, snappyCompress(record.getUint32(0, true), length, address, this.#tableAt))
-    record.setUint32(STORED_AT, address, true)
-    record.setUint32(STORED_LENGTH, 4 * words, true)
-    return { recordAt, address, words }
+    const packed = snappyCompress(words[record] ?? 0, length, address, this.#tableAt)
+    const bytes = 4 * xxteaPad(address, packed)
+    words[record + STORED_AT / 4] = address
+    words[record + STORED_LENGTH / 4] = bytes
+    return bytes
   }
 
-  /** From the longest down: four at a time where that pays, else one. */
-  #encryptAll(bytes: Uint8Array, blocks: readonly Sealed[]): void {
-    const sorted = [...blocks].sort((a, b) => b.words - a.words)
-    for (let at = 0; at < sorted.length;) {
-      const lanes = sorted.slice(at, at + 4).filter(({ words }) => words >= MIN_LANE_WORDS)
-      const longest = lanes[0]?.words ?? 0
-      const isWorthIt =
-        lanes.length > 1 && lanes.reduce((sum, { words }) => sum + words, 0) > LANES_COST * longest
-      const taken = isWorthIt ? lanes : sorted.slice(at, at + 1)
-      if (isWorthIt) this.#encryptLanes(bytes, lanes)
-      else
-        for (const { address, words, recordAt } of taken) {
-          this.#functions.xxteaEncrypt(address, words, recordAt + KEY)
-        }
-      at += taken.length
+  /** The longest first: what the lanes have left in the end is short then. */
+  #encrypt(recordsAt: number, count: number): void {
+    const words = this.#words
+    const order = this.#order.subarray(0, count)
+    for (let index = 0; index < count; index++) {
+      const length = words[(recordsAt + index * SLAB_RECORD_BYTES + STORED_LENGTH) / 4] ?? 0
+      order[index] = (length / 4) * JOBS + index
     }
-  }
-
-  /** A lane without a block of its own repeats the last one: it writes the same bytes to the same place. */
-  #encryptLanes(bytes: Uint8Array, blocks: readonly Sealed[]): void {
-    const job = new DataView(bytes.buffer, bytes.byteOffset + this.#jobAt, JOB_BYTES)
-    for (let lane = 0; lane < 4; lane++) {
-      const block = blocks[Math.min(lane, blocks.length - 1)]
-      if (block === undefined) return
-      job.setUint32(4 * lane, block.address, true)
-      job.setUint32(16 + 4 * lane, block.words, true)
-      const key = block.recordAt + KEY
-      bytes.copyWithin(this.#jobAt + JOB_KEYS + CHUNK_ID_BYTES * lane, key, key + CHUNK_ID_BYTES)
+    order.sort()
+    let job = this.#jobsAt / 4
+    for (let at = count - 1; at >= 0; at--) {
+      const recordAt = recordsAt + ((order[at] ?? 0) % JOBS) * SLAB_RECORD_BYTES
+      words[job++] = words[(recordAt + STORED_AT) / 4] ?? 0
+      words[job++] = (words[(recordAt + STORED_LENGTH) / 4] ?? 0) / 4
+      words[job++] = recordAt + KEY
     }
-    this.#functions.xxteaEncrypt4(this.#jobAt, this.#rowsAt)
+    this.#functions.xxteaEncryptAll(this.#jobsAt, count, this.#lanesAt)
   }
-}
 
-function digest(bytes: Uint8Array, { recordAt, address, words }: Sealed): void {
-  const stored = bytes.subarray(address, address + 4 * words)
-  bytes.set(blake2b128(stored), recordAt + ID)
-  bytes.set(hash('sha256', stored, 'buffer'), recordAt + SHA256) // a Hash each took a third longer, and their end the collector's time
+  #digest(recordAt: number): void {
+    const address = this.#words[(recordAt + STORED_AT) / 4] ?? 0
+    const stored = this.#bytes.subarray(address, address + (this.#words[(recordAt + STORED_LENGTH) / 4] ?? 0))
+    this.#bytes.set(blake2b128(stored), recordAt + ID)
+    this.#bytes.set(hash('sha256', stored, 'buffer'), recordAt + SHA256) // a Hash each took a third longer, and their end the collector's time
+  }
 }

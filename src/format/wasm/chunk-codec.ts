@@ -243,42 +243,49 @@ export function xxteaPad(data: usize, length: u32): u32 {
 
 /** XXTEA in place over `words` (at least 2) little-endian words; `key` is the address of 16 bytes. */
 export function xxteaEncrypt(data: usize, words: u32, key: usize): void {
-  const last = data + ((words - 1) << 2)
-  let z = load<u32>(last)
+  let z = load<u32>(data + ((words - 1) << 2))
   let sum: u32 = 0
   for (let rounds = 6 + 52 / words; rounds > 0; rounds--) {
     sum += DELTA
-    const e = sum & 12 // (sum >> 2 & 3) as a byte offset
-    const k0 = load<u32>(key + e)
-    const k1 = load<u32>(key + (e ^ 4))
-    const k2 = load<u32>(key + (e ^ 8))
-    const k3 = load<u32>(key + (e ^ 12))
-    let at = data
-    let here = load<u32>(at)
-    while (at + 16 <= last) {
-      const y1 = load<u32>(at, 4)
-      const y2 = load<u32>(at, 8)
-      const y3 = load<u32>(at, 12)
-      const y4 = load<u32>(at, 16)
-      z = here + mix(z, y1, sum, k0)
-      store<u32>(at, z)
-      z = y1 + mix(z, y2, sum, k1)
-      store<u32>(at, z, 4)
-      z = y2 + mix(z, y3, sum, k2)
-      store<u32>(at, z, 8)
-      z = y3 + mix(z, y4, sum, k3)
-      store<u32>(at, z, 12)
-      here = y4
-      at += 16
-    }
-    for (let p: usize = 0; at < last; p += 4) {
-      z = load<u32>(at) + mix(z, load<u32>(at, 4), sum, load<u32>(key + (p ^ e)))
-      store<u32>(at, z)
-      at += 4
-    }
-    z = load<u32>(last) + mix(z, load<u32>(data), sum, load<u32>(key + ((((words - 1) << 2) & 12) ^ e)))
-    store<u32>(last, z)
+    z = xxteaRound(data, data, words, key, sum, z)
   }
+}
+
+/** The rest of a round, from the word at `from` on, a multiple of four words after `data`. Answers its last word. */
+function xxteaRound(data: usize, from: usize, words: u32, key: usize, sum: u32, before: u32): u32 {
+  const last = data + ((words - 1) << 2)
+  const e = sum & 12 // (sum >> 2 & 3) as a byte offset
+  const k0 = load<u32>(key + e)
+  const k1 = load<u32>(key + (e ^ 4))
+  const k2 = load<u32>(key + (e ^ 8))
+  const k3 = load<u32>(key + (e ^ 12))
+  let z = before
+  let at = from
+  let here = load<u32>(at)
+  while (at + 16 <= last) {
+    const y1 = load<u32>(at, 4)
+    const y2 = load<u32>(at, 8)
+    const y3 = load<u32>(at, 12)
+    const y4 = load<u32>(at, 16)
+    z = here + mix(z, y1, sum, k0)
+    store<u32>(at, z)
+    z = y1 + mix(z, y2, sum, k1)
+    store<u32>(at, z, 4)
+    z = y2 + mix(z, y3, sum, k2)
+    store<u32>(at, z, 8)
+    z = y3 + mix(z, y4, sum, k3)
+    store<u32>(at, z, 12)
+    here = y4
+    at += 16
+  }
+  for (let p: usize = 0; at < last; p += 4) {
+    z = load<u32>(at) + mix(z, load<u32>(at, 4), sum, load<u32>(key + (p ^ e)))
+    store<u32>(at, z)
+    at += 4
+  }
+  z = load<u32>(last) + mix(z, load<u32>(data), sum, load<u32>(key + ((((words - 1) << 2) & 12) ^ e)))
+  store<u32>(last, z)
+  return z
 }
 
 /** The inverse of `xxteaEncrypt`. */
@@ -319,74 +326,180 @@ export function xxteaDecrypt(data: usize, words: u32, key: usize): void {
   }
 }
 
+// A lane: four bytes in each of these rows of 16.
+const LANE_Z: usize = 0
+const LANE_SUM: usize = 16
+const LANE_KEYS: usize = 32 // four rows: the key's words in this round's order
+const LANE_AT: usize = 96
+const LANE_DATA: usize = 112
+const LANE_WORDS: usize = 128
+const LANE_KEY: usize = 144
+const LANE_ROUNDS: usize = 160 // left; 0: no block
+const LANES_END: usize = 16
+
+/** A job of `xxteaEncryptAll`: u32 data, u32 words, u32 key, all as `xxteaEncrypt`. */
+const JOB_BYTES: usize = 12
+/** A block of fewer words is done before a lane has taken it. */
+const MIN_LANE_WORDS: u32 = 16
+
 /**
- * `xxteaEncrypt` over four blocks at once, one a SIMD lane: within a block each word waits for the one before.
- * `job` is the address of 4 data addresses, 4 word counts (u32 each; every count over 52, where the rounds are six)
- * and 4 keys of 16 bytes; 64 bytes of scratch follow. `rows` is scratch of 16 × (largest count + 1) bytes. A shorter
- * lane waits at the end of each round, so counts should be nearly equal.
+ * `xxteaEncrypt` over many blocks, four at once, one a SIMD lane: within a block each word waits for the one before.
+ * A lane that is through takes the next block, so the longest should come first. `lanes` is 176 bytes of scratch.
  */
-export function xxteaEncrypt4(job: usize, rows: usize): void {
-  const counts = v128.load(job, 16)
-  const shortest = min(
-    min(load<u32>(job, 16), load<u32>(job, 20)),
-    min(load<u32>(job, 24), load<u32>(job, 28)),
-  )
-  const longest = max(
-    max(load<u32>(job, 16), load<u32>(job, 20)),
-    max(load<u32>(job, 24), load<u32>(job, 28)),
-  )
-  const keys = job + 96
-  transpose(job + 32, job + 48, job + 64, job + 80, keys, 4)
-  gatherRows(job, rows, shortest, longest)
-
-  let z = lastWords(job, rows)
-  let sum: u32 = 0
-  for (let round = 0; round < 6; round++) {
-    sum += DELTA
-    const e = sum & 12
-    const sums = i32x4.splat(sum)
-    const k0 = v128.load(keys + (e << 2))
-    const k1 = v128.load(keys + ((e ^ 4) << 2))
-    const k2 = v128.load(keys + ((e ^ 8) << 2))
-    const k3 = v128.load(keys + ((e ^ 12) << 2))
-
-    // The word after a lane's last is its first, which this round has changed by then: keep a copy of it there.
-    let here = v128.load(rows)
-    let next = v128.load(rows, 16)
-    z = i32x4.add(here, mix4(z, next, sums, k0))
-    v128.store(rows, z)
-    for (let lane: usize = 0; lane < 16; lane += 4) {
-      store<u32>(rows + ((<usize>load<u32>(job + lane, 16)) << 4) + lane, load<u32>(rows + lane))
+export function xxteaEncryptAll(jobs: usize, count: u32, lanes: usize): void {
+  const end = jobs + <usize>count * JOB_BYTES
+  let next = jobs
+  for (let lane: usize = 0; lane < LANES_END; lane += 4) store<u32>(lanes + lane, 0, LANE_ROUNDS)
+  while (true) {
+    let active: u32 = 0
+    let some: usize = 0
+    for (let lane: usize = 0; lane < LANES_END; lane += 4) {
+      const at = lanes + lane
+      while (load<u32>(at, LANE_ROUNDS) == 0 && next < end) {
+        takeJob(at, next)
+        next += JOB_BYTES
+      }
+      if (load<u32>(at, LANE_ROUNDS) == 0) continue
+      active++
+      some = at
     }
-
-    let row = rows + 16
-    const inStep = rows + ((<usize>shortest) << 4)
-    here = next
-    while (row + 64 <= inStep) {
-      next = v128.load(row, 16)
-      z = i32x4.add(here, mix4(z, next, sums, k1))
-      v128.store(row, z)
-      here = v128.load(row, 32)
-      z = i32x4.add(next, mix4(z, here, sums, k2))
-      v128.store(row, z, 16)
-      next = v128.load(row, 48)
-      z = i32x4.add(here, mix4(z, next, sums, k3))
-      v128.store(row, z, 32)
-      here = v128.load(row, 64)
-      z = i32x4.add(next, mix4(z, here, sums, k0))
-      v128.store(row, z, 48)
-      row += 64
-    }
-    for (let p = <u32>((row - rows) >> 4); p < longest; p++) {
-      const k = v128.load(keys + ((((<usize>p) << 2) & 12) ^ e) * 4)
-      const word = i32x4.add(v128.load(row), mix4(z, v128.load(row, 16), sums, k))
-      const active = i32x4.gt_u(counts, i32x4.splat(p))
-      z = v128.bitselect(word, z, active)
-      v128.store(row, word)
-      row += 16
+    if (active == 0) return
+    if (active == 1) return endBlock(some)
+    fillIdleLanes(lanes, some)
+    runLanes(lanes, stepsOf(lanes))
+    for (let lane: usize = 0; lane < LANES_END; lane += 4) {
+      const at = lanes + lane
+      if (load<u32>(at, LANE_ROUNDS) != 0 && stepsLeft(at) == 0) endRound(at)
     }
   }
-  scatterRows(job, rows, shortest)
+}
+
+function takeJob(lane: usize, job: usize): void {
+  const data = <usize>load<u32>(job)
+  const words = load<u32>(job, 4)
+  const key = <usize>load<u32>(job, 8)
+  if (words < MIN_LANE_WORDS) return xxteaEncrypt(data, words, key)
+  store<u32>(lane, <u32>data, LANE_DATA)
+  store<u32>(lane, words, LANE_WORDS)
+  store<u32>(lane, <u32>key, LANE_KEY)
+  store<u32>(lane, 6 + 52 / words, LANE_ROUNDS)
+  store<u32>(lane, load<u32>(data + ((words - 1) << 2)), LANE_Z)
+  beginRound(lane, DELTA)
+}
+
+function beginRound(lane: usize, sum: u32): void {
+  const key = <usize>load<u32>(lane, LANE_KEY)
+  const e = sum & 12
+  store<u32>(lane, sum, LANE_SUM)
+  store<u32>(lane, load<u32>(lane, LANE_DATA), LANE_AT)
+  for (let k: usize = 0; k < 16; k += 4) store<u32>(lane + (k << 2), load<u32>(key + (k ^ e)), LANE_KEYS)
+}
+
+/** What is left of a round, fewer than four words and the last, and the start of the next. */
+function endRound(lane: usize): void {
+  const sum = load<u32>(lane, LANE_SUM)
+  const z = xxteaRound(
+    load<u32>(lane, LANE_DATA),
+    load<u32>(lane, LANE_AT),
+    load<u32>(lane, LANE_WORDS),
+    load<u32>(lane, LANE_KEY),
+    sum,
+    load<u32>(lane, LANE_Z),
+  )
+  store<u32>(lane, z, LANE_Z)
+  const rounds = load<u32>(lane, LANE_ROUNDS) - 1
+  store<u32>(lane, rounds, LANE_ROUNDS)
+  if (rounds > 0) beginRound(lane, sum + DELTA)
+}
+
+/** One chain of words alone is no faster on four lanes. */
+function endBlock(lane: usize): void {
+  while (load<u32>(lane, LANE_ROUNDS) > 0) endRound(lane)
+}
+
+/** Steps of four words of which each has a next one in the round. */
+function stepsLeft(lane: usize): u32 {
+  const done = (load<u32>(lane, LANE_AT) - load<u32>(lane, LANE_DATA)) >> 2
+  return (load<u32>(lane, LANE_WORDS) - 1 - done) >> 2
+}
+
+/** Until the first lane ends its round. */
+function stepsOf(lanes: usize): u32 {
+  let steps: u32 = 0xffffffff
+  for (let lane: usize = 0; lane < LANES_END; lane += 4) {
+    if (load<u32>(lanes + lane, LANE_ROUNDS) != 0) steps = min(steps, stepsLeft(lanes + lane))
+  }
+  return steps
+}
+
+/** A lane without a block does what another does: it writes the same bytes to the same place. */
+function fillIdleLanes(lanes: usize, from: usize): void {
+  for (let lane: usize = 0; lane < LANES_END; lane += 4) {
+    const at = lanes + lane
+    if (load<u32>(at, LANE_ROUNDS) != 0) continue
+    for (let row: usize = 0; row < LANE_DATA; row += 16) store<u32>(at + row, load<u32>(from + row))
+  }
+}
+
+function runLanes(lanes: usize, steps: u32): void {
+  let a = <usize>load<u32>(lanes, LANE_AT)
+  let b = <usize>load<u32>(lanes, LANE_AT + 4)
+  let c = <usize>load<u32>(lanes, LANE_AT + 8)
+  let d = <usize>load<u32>(lanes, LANE_AT + 12)
+  const sums = v128.load(lanes, LANE_SUM)
+  const k0 = v128.load(lanes, LANE_KEYS)
+  const k1 = v128.load(lanes, LANE_KEYS + 16)
+  const k2 = v128.load(lanes, LANE_KEYS + 32)
+  const k3 = v128.load(lanes, LANE_KEYS + 48)
+  let z = v128.load(lanes, LANE_Z)
+
+  // Four words of each lane, turned into rows of one word of each.
+  let va = v128.load(a)
+  let vb = v128.load(b)
+  let vc = v128.load(c)
+  let vd = v128.load(d)
+  let low = v128.shuffle<i32>(va, vb, 0, 4, 1, 5)
+  let high = v128.shuffle<i32>(vc, vd, 0, 4, 1, 5)
+  let here = v128.shuffle<i64>(low, high, 0, 2)
+  for (let step: u32 = 0; step < steps; step++) {
+    const w1 = v128.shuffle<i64>(low, high, 1, 3)
+    low = v128.shuffle<i32>(va, vb, 2, 6, 3, 7)
+    high = v128.shuffle<i32>(vc, vd, 2, 6, 3, 7)
+    const w2 = v128.shuffle<i64>(low, high, 0, 2)
+    const w3 = v128.shuffle<i64>(low, high, 1, 3)
+    // Of the last step's four words only the first is the lane's for certain; what lies behind is read, and not used.
+    va = v128.load(a, 16)
+    vb = v128.load(b, 16)
+    vc = v128.load(c, 16)
+    vd = v128.load(d, 16)
+    low = v128.shuffle<i32>(va, vb, 0, 4, 1, 5)
+    high = v128.shuffle<i32>(vc, vd, 0, 4, 1, 5)
+    const w4 = v128.shuffle<i64>(low, high, 0, 2)
+
+    const z0 = i32x4.add(here, mix4(z, w1, sums, k0))
+    const z1 = i32x4.add(w1, mix4(z0, w2, sums, k1))
+    const z2 = i32x4.add(w2, mix4(z1, w3, sums, k2))
+    z = i32x4.add(w3, mix4(z2, w4, sums, k3))
+    here = w4
+
+    const z01 = v128.shuffle<i32>(z0, z1, 0, 4, 1, 5)
+    const z23 = v128.shuffle<i32>(z2, z, 0, 4, 1, 5)
+    v128.store(a, v128.shuffle<i64>(z01, z23, 0, 2))
+    v128.store(b, v128.shuffle<i64>(z01, z23, 1, 3))
+    const y01 = v128.shuffle<i32>(z0, z1, 2, 6, 3, 7)
+    const y23 = v128.shuffle<i32>(z2, z, 2, 6, 3, 7)
+    v128.store(c, v128.shuffle<i64>(y01, y23, 0, 2))
+    v128.store(d, v128.shuffle<i64>(y01, y23, 1, 3))
+    a += 16
+    b += 16
+    c += 16
+    d += 16
+  }
+  v128.store(lanes, z, LANE_Z)
+  store<u32>(lanes, <u32>a, LANE_AT)
+  store<u32>(lanes, <u32>b, LANE_AT + 4)
+  store<u32>(lanes, <u32>c, LANE_AT + 8)
+  store<u32>(lanes, <u32>d, LANE_AT + 12)
 }
 
 function mix4(z: v128, y: v128, sum: v128, k: v128): v128 {
@@ -394,67 +507,4 @@ function mix4(z: v128, y: v128, sum: v128, k: v128): v128 {
     i32x4.add(v128.xor(i32x4.shr_u(z, 5), i32x4.shl(y, 2)), v128.xor(i32x4.shr_u(y, 3), i32x4.shl(z, 4))),
     i32x4.add(v128.xor(sum, y), v128.xor(k, z)),
   )
-}
-
-function lastWords(job: usize, rows: usize): v128 {
-  let words = i32x4.splat(0)
-  words = i32x4.replace_lane(words, 0, load<u32>(rows + ((<usize>load<u32>(job, 16)) << 4) - 16))
-  words = i32x4.replace_lane(words, 1, load<u32>(rows + ((<usize>load<u32>(job, 20)) << 4) - 12))
-  words = i32x4.replace_lane(words, 2, load<u32>(rows + ((<usize>load<u32>(job, 24)) << 4) - 8))
-  return i32x4.replace_lane(words, 3, load<u32>(rows + ((<usize>load<u32>(job, 28)) << 4) - 4))
-}
-
-/** Four blocks to rows of four words, one of each block. */
-function gatherRows(job: usize, rows: usize, shortest: u32, longest: u32): void {
-  const whole = shortest & ~3
-  transpose(load<u32>(job), load<u32>(job, 4), load<u32>(job, 8), load<u32>(job, 12), rows, whole)
-  for (let lane: usize = 0; lane < 16; lane += 4) {
-    const data = <usize>load<u32>(job + lane)
-    const count = load<u32>(job + lane, 16)
-    for (let p = whole; p < count; p++) {
-      store<u32>(rows + ((<usize>p) << 4) + lane, load<u32>(data + ((<usize>p) << 2)))
-    }
-  }
-}
-
-function scatterRows(job: usize, rows: usize, shortest: u32): void {
-  const whole = shortest & ~3
-  const a = <usize>load<u32>(job)
-  const b = <usize>load<u32>(job, 4)
-  const c = <usize>load<u32>(job, 8)
-  const d = <usize>load<u32>(job, 12)
-  for (let at: usize = 0; at < (<usize>whole) << 2; at += 16) {
-    const row = rows + (at << 2)
-    transpose4(row, row + 16, row + 32, row + 48, a + at, b + at, c + at, d + at)
-  }
-  for (let lane: usize = 0; lane < 16; lane += 4) {
-    const data = <usize>load<u32>(job + lane)
-    const count = load<u32>(job + lane, 16)
-    for (let p = whole; p < count; p++) {
-      store<u32>(data + ((<usize>p) << 2), load<u32>(rows + ((<usize>p) << 4) + lane))
-    }
-  }
-}
-
-/** `words` (a multiple of four) words of each of four blocks to rows. */
-function transpose(a: usize, b: usize, c: usize, d: usize, rows: usize, words: u32): void {
-  for (let at: usize = 0; at < (<usize>words) << 2; at += 16) {
-    const row = rows + (at << 2)
-    transpose4(a + at, b + at, c + at, d + at, row, row + 16, row + 32, row + 48)
-  }
-}
-
-function transpose4(a: usize, b: usize, c: usize, d: usize, w: usize, x: usize, y: usize, z: usize): void {
-  const va = v128.load(a)
-  const vb = v128.load(b)
-  const vc = v128.load(c)
-  const vd = v128.load(d)
-  const ab0 = v128.shuffle<i32>(va, vb, 0, 4, 1, 5)
-  const ab1 = v128.shuffle<i32>(va, vb, 2, 6, 3, 7)
-  const cd0 = v128.shuffle<i32>(vc, vd, 0, 4, 1, 5)
-  const cd1 = v128.shuffle<i32>(vc, vd, 2, 6, 3, 7)
-  v128.store(w, v128.shuffle<i64>(ab0, cd0, 0, 2))
-  v128.store(x, v128.shuffle<i64>(ab0, cd0, 1, 3))
-  v128.store(y, v128.shuffle<i64>(ab1, cd1, 0, 2))
-  v128.store(z, v128.shuffle<i64>(ab1, cd1, 1, 3))
 }
