@@ -4,8 +4,18 @@ import { MIB } from '../util/units.ts'
 /** 16 KiB, the default, take three times as long. */
 const OUTPUT_BYTES = 1 * MIB
 
-/** For the streams below; what zlib may have ready while the reader works is 4 MiB. */
-export const STREAM_OPTIONS = { chunkSize: OUTPUT_BYTES, readableHighWaterMark: 4 * OUTPUT_BYTES }
+/** What zlib may have ready while the reader works. */
+const OUTPUTS = 4
+
+/**
+ * For the streams below. Each output is an object, so that it is read as zlib made it: a stream of bytes puts all that
+ * is ready into one new piece of memory for every read.
+ */
+export const STREAM_OPTIONS = {
+  chunkSize: OUTPUT_BYTES,
+  readableObjectMode: true,
+  readableHighWaterMark: OUTPUTS,
+}
 
 /**
  * Bytes through a stream of node:zlib, whose work is done on other threads meanwhile. Every piece of the source is
