@@ -7,7 +7,7 @@
 import { execFileSync, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { createReadStream, readFileSync, statSync } from 'node:fs'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
@@ -83,12 +83,10 @@ async function measured(archive: string): Promise<Round> {
 /** In a process of its own: a new store, the archive, and the archive again. */
 async function measure(archive: string): Promise<Round> {
   const folder = await mkdtemp(join(tmpdir(), 'zhub-bench-'))
-  const temporaryDirectory = join(folder, 'tmp')
-  await mkdir(temporaryDirectory)
   const database = await openDatabase(folder, { minFreeBytes: 0, clock: Date.now })
   const { chunks, rows } = database
   const leases = new RowLeases(rows, Date.now)
-  const ingest = new Ingest({ chunks, known: chunks, rows, temporaryDirectory })
+  const ingest = new Ingest({ chunks, known: chunks, rows })
   await ingest.start()
   await sleep(SETTLE_MS)
   let files = 0

@@ -222,7 +222,7 @@ async function openWorkers(parts: Parts, { limits }: Config, { folder, database:
   )
   const ingest = await parts.open(
     'ingest',
-    () => new Ingest({ chunks, known: chunks, rows, temporaryDirectory }, ingestOptions(limits)),
+    () => new Ingest({ chunks, known: chunks, rows }, ingestOptions(limits)),
     (opened) => opened.stop(),
   )
   await ingest.start()

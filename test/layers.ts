@@ -30,7 +30,6 @@ const STORE_PORTS: readonly string[] = [
 
 const HOME_OF: Readonly<Record<string, string>> = {
   'classic-level': 'store',
-  'node-sqlite3-wasm': 'flist',
   fzstd: 'flist',
   '@noble/ciphers': 'format',
   'hash-wasm': 'format',

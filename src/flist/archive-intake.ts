@@ -27,7 +27,6 @@ export interface IntakeParts {
   readonly metadata: () => Promise<ReadonlyArray<readonly [key: string, value: string]>>
   /** Told the ids of all chunks, one behind the other, before the tree is built. */
   readonly onChunks: (ids: Uint8Array<ArrayBuffer>) => void
-  readonly temporaryDirectory: string
   readonly limits: IngestLimits
   /** The archives are layers of one tree: their marks hide what lies below. */
   readonly isLayered: boolean
@@ -159,21 +158,15 @@ export class ArchiveIntake {
   }
 
   async #build(): Promise<MadeFlist> {
-    const { temporaryDirectory, blocks } = this.#parts
-    const builder = new FlistBuilder({ temporaryDirectory })
-    try {
-      const build = new TreeBuild(this.#tree, blocks, builder)
-      await build.run()
-      const rows = new Map(await this.#parts.metadata())
-      const readme = this.#readme.metadata()
-      if (readme !== undefined) rows.set('readme', readme)
-      for (const [key, value] of [...rows].sort(([a], [b]) => (a < b ? -1 : 1)))
-        builder.setMetadata(key, value)
-      const { bytes } = builder.finish()
-      return { bytes, chunkIds: build.chunkIds(), counts: build.counts }
-    } finally {
-      builder.abort()
-    }
+    const builder = new FlistBuilder()
+    const build = new TreeBuild(this.#tree, this.#parts.blocks, builder)
+    await build.run()
+    const rows = new Map(await this.#parts.metadata())
+    const readme = this.#readme.metadata()
+    if (readme !== undefined) rows.set('readme', readme)
+    for (const [key, value] of [...rows].sort(([a], [b]) => (a < b ? -1 : 1))) builder.setMetadata(key, value)
+    const { bytes } = builder.finish()
+    return { bytes, chunkIds: build.chunkIds(), counts: build.counts }
   }
 }
 

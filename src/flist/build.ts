@@ -6,11 +6,9 @@ import { packFlist } from './container.ts'
 import { nameProblem, show } from './entry-name.ts'
 import { FLIST_LIMITS } from './limits.ts'
 import type { FlistLimits } from './limits.ts'
-import { DatabaseWriter } from './sqlite.ts'
+import { DatabaseWriter } from './database-writer.ts'
 
 export interface FlistBuilderOptions {
-  /** An existing folder; what is put there is removed by `finish` and `abort`. */
-  readonly temporaryDirectory: string
   readonly limits?: Partial<FlistLimits>
 }
 
@@ -29,9 +27,9 @@ export class FlistBuilder {
   /** Referenced, and not added yet. */
   readonly #awaited = new Set<string>([ROOT_KEY])
 
-  constructor({ temporaryDirectory, limits }: FlistBuilderOptions) {
+  constructor({ limits }: FlistBuilderOptions = {}) {
     this.#limits = { ...FLIST_LIMITS, ...limits }
-    this.#writer = new DatabaseWriter(temporaryDirectory, this.#limits.maxDatabaseBytes)
+    this.#writer = new DatabaseWriter(this.#limits.maxDatabaseBytes)
   }
 
   /** Keeps an ACL, equal ones once, and answers the key by which directories and inodes name it. */
@@ -82,18 +80,12 @@ export class FlistBuilder {
    */
   finish(): { bytes: Uint8Array } {
     if (this.#awaited.size > 0) {
-      this.abort()
       throw new InvalidInputError(`${this.#awaited.size} directories of this flist are missing`)
     }
     const bytes = this.#writer.finish(packFlist)
     const { maxFileBytes } = this.#limits
     if (bytes.length > maxFileBytes) throw new LimitError('flist', maxFileBytes, 'bytes')
     return { bytes }
-  }
-
-  /** Leaves nothing behind; may be called at any time, more than once. */
-  abort(): void {
-    this.#writer.abort()
   }
 
   #checkAcl(directory: Directory, key: string): void {

@@ -7,7 +7,7 @@ import { MIB } from '../util/units.ts'
 import type { DatabasePages } from './database-pages.ts'
 import { KeyedTable } from './keyed-table.ts'
 import { checkSchema, type SchemaRow } from './sqlite-rules.ts'
-import { DatabaseWriter, type UseOfDatabase } from './sqlite.ts'
+import { DatabaseWriter, type UseOfDatabase } from './database-writer.ts'
 
 /** Of all metadata rows of a flist together: a readme of 1 MiB in JSON, and 64 fields of an upload of 64 KiB. */
 const MAX_METADATA_BYTES = 16 * MIB
@@ -85,28 +85,20 @@ export class DatabaseReader {
   }
 
   /** Copies the rows as they are and in their order, metadata by key, with these metadata rows set, or dropped. */
-  rewrite<T>(
-    changes: ReadonlyMap<string, string | null>,
-    temporaryDirectory: string,
-    use: UseOfDatabase<T>,
-  ): T {
-    const writer = new DatabaseWriter(temporaryDirectory)
-    try {
-      this.#copyEntries(writer)
-      for (const [key, value] of this.metadataRows())
-        if (!changes.has(toUtf8(key))) writer.metadata(key, value)
-      for (const [key, value] of changes) if (value !== null) writer.metadata(key, value)
-      return writer.finish(use)
-    } finally {
-      writer.abort()
-    }
+  rewrite<T>(changes: ReadonlyMap<string, string | null>, use: UseOfDatabase<T>): T {
+    const writer = new DatabaseWriter()
+    this.#copyEntries(writer)
+    for (const [key, value] of this.metadataRows())
+      if (!changes.has(toUtf8(key))) writer.metadata(key, value)
+    for (const [key, value] of changes) if (value !== null) writer.metadata(key, value)
+    return writer.finish(use)
   }
 
   #copyEntries(writer: DatabaseWriter): void {
     for (let row = 0; row < this.#entries.count; row++) {
       const { record, key, value } = reading(() => this.#entries.read(row))
       if (key.kind !== 'text' || !isMessage(value)) continue
-      writer.entry(toUtf8(record.subarray(key.from, key.to)), record.subarray(value.from, value.to))
+      writer.entry(record.subarray(key.from, key.to), record.subarray(value.from, value.to))
     }
   }
 

@@ -11,8 +11,6 @@ export interface IngestJob {
   readonly port: MessagePort
   readonly limits: IngestLimits
   readonly isLayered: boolean
-  /** Of this upload alone, and removed after it. */
-  readonly temporaryDirectory: string
 }
 
 /** Main thread to ingest worker. */

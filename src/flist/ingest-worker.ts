@@ -17,7 +17,7 @@ const hash = await createPartsHash128()
 
 parentPort.on('message', (job: IngestJob) => void run(job))
 
-async function run({ port, limits, isLayered, temporaryDirectory }: IngestJob): Promise<void> {
+async function run({ port, limits, isLayered }: IngestJob): Promise<void> {
   const send = (message: FromIngest, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
   const answers = new Answers()
   const pieces = new PieceQueue((buffer) => send({ type: 'taken', buffer }, [buffer]))
@@ -47,7 +47,6 @@ async function run({ port, limits, isLayered, temporaryDirectory }: IngestJob): 
       runs,
       metadata,
       onChunks: (ids) => send({ type: 'chunks', ids }, [ids.buffer]),
-      temporaryDirectory,
       limits,
       isLayered,
     })

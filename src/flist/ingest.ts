@@ -1,5 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { UnavailableError } from '../errors.ts'
 import { listChunks } from '../store/chunk-list.ts'
 import type { ChunkStore, KnownContent } from '../store/chunk-store.ts'
@@ -21,8 +19,6 @@ export interface IngestParts {
   readonly chunks: ChunkStore
   readonly known: KnownContent
   readonly rows: RowStore
-  /** An existing folder; nothing is left in it. */
-  readonly temporaryDirectory: string
 }
 
 export interface IngestOptions {
@@ -122,12 +118,10 @@ export class Ingest {
   }
 
   async #take(source: Source, options: ArchiveOptions & { signal: AbortSignal }): Promise<IngestedFlist> {
-    const temporaryDirectory = await mkdtemp(join(this.#parts.temporaryDirectory, 'ingest-'))
     const runs = new RunRows(this.#parts.rows)
     try {
-      return asFlist(await this.#upload(source, options, runs, temporaryDirectory))
+      return asFlist(await this.#upload(source, options, runs))
     } finally {
-      await rm(temporaryDirectory, { recursive: true, force: true })
       await runs.clear()
     }
   }
@@ -136,14 +130,13 @@ export class Ingest {
     { archives, isLayered }: Source,
     { lease, metadata = () => new Map(), signal }: ArchiveOptions & { signal: AbortSignal },
     runs: RunRows,
-    temporaryDirectory: string,
   ): Promise<UploadedFlist> {
     signal.throwIfAborted()
     const lane = this.#lane()
     const limits = this.#limits
     const { chunks, known } = this.#parts
     const slabs = new SlabStore({ lane, chunks, known, lease })
-    const port = lane.begin({ limits, isLayered, temporaryDirectory })
+    const port = lane.begin({ limits, isLayered })
     const list = (ids: Uint8Array) => listChunks(chunks, ids, lease)
     const upload = new Upload({ port, slabs, runs, list, limits, metadata })
     // Taken off again: a lane outlives its uploads by far, and must not keep them.

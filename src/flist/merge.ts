@@ -56,7 +56,7 @@ export class FlistMerge {
    * @throws {MalformedError | LimitError}
    */
   run(onChunks: (ids: Uint8Array<ArrayBuffer>) => void = () => {}): MergedFlist {
-    const builder = new FlistBuilder(this.#options)
+    const builder = new FlistBuilder({ limits: this.#options.limits })
     try {
       const tree = new MergedTree(this.#sources, builder, this.#options.limits)
       tree.run()
@@ -66,7 +66,6 @@ export class FlistMerge {
       this.#close() // what they keep in memory is not needed beside the result
       return { ...builder.finish(), counts: tree.counts, chunkIds: tree.chunkIds() }
     } finally {
-      builder.abort()
       this.#close()
     }
   }

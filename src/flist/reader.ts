@@ -12,7 +12,7 @@ import { joinPath, nameProblem, show } from './entry-name.ts'
 import { FLIST_LIMITS } from './limits.ts'
 import type { FlistLimits } from './limits.ts'
 import { FlistProblems } from './problems.ts'
-import type { UseOfDatabase } from './sqlite.ts'
+import type { UseOfDatabase } from './database-writer.ts'
 
 export interface FlistReaderOptions {
   /** An existing folder; what is put there is removed by `close`. */
@@ -32,7 +32,6 @@ export class FlistReader {
   readonly databaseBytes: number
   readonly #database: DatabaseReader
   readonly #limits: FlistLimits
-  readonly #temporaryDirectory: string
 
   /** @throws {MalformedError | LimitError} */
   constructor(
@@ -42,7 +41,6 @@ export class FlistReader {
     this.#limits = limits
     const database = unpackFlist(bytes, limits)
     this.databaseBytes = database.length
-    this.#temporaryDirectory = temporaryDirectory
     const isSmall = database.length <= maxMemoryBytes
     const pages = isSmall ? pagesInMemory(database) : pagesInFile(database, temporaryDirectory)
     this.#database = new DatabaseReader(pages)
@@ -80,7 +78,7 @@ export class FlistReader {
 
   /** The database with these metadata rows set or, where `null`, dropped; its other rows as they are. */
   rewrite<T>(changes: ReadonlyMap<string, string | null>, use: UseOfDatabase<T>): T {
-    return this.#database.rewrite(changes, this.#temporaryDirectory, use)
+    return this.#database.rewrite(changes, use)
   }
 
   /**

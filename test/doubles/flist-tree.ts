@@ -38,12 +38,8 @@ export function leaf(name: string | Uint8Array, content: EntryContent, sizeBytes
 }
 
 /** The flist of a tree; `metadata` in the order given. */
-export function flistOf(
-  root: Tree,
-  temporaryDirectory: string,
-  metadata: Record<string, string> = {},
-): Uint8Array {
-  const builder = new FlistBuilder({ temporaryDirectory })
+export function flistOf(root: Tree, metadata: Record<string, string> = {}): Uint8Array {
+  const builder = new FlistBuilder()
   addTree(builder, root)
   for (const [key, text] of Object.entries(metadata)) builder.setMetadata(key, text)
   return builder.finish().bytes

@@ -104,7 +104,6 @@ describe('checkFlist', () => {
         leaf('f', { kind: 'file', blocks: refs }, size),
         leaf('e', { kind: 'file', blocks: [] }),
       ]),
-      temporaryDirectory,
     )
 
   it('passes a flist whose files are all here, and holds its chunks before it looks', async () => {
@@ -193,7 +192,7 @@ describe('what we build', () => {
     const flist = join(temporaryDirectory, 'whole.flist')
     const store = mkdtempSync(join(temporaryDirectory, 'chunks-'))
     const tree = directory('', [directory('etc', [leaf('f', { kind: 'file', blocks }, plain.length)])])
-    writeFileSync(flist, flistOf(tree, temporaryDirectory))
+    writeFileSync(flist, flistOf(tree))
     for (const [id, bytes] of chunks.chunks) writeFileSync(join(store, id), bytes)
     const run = spawnSync('python3', [decoder.path, 'check', flist, store])
     if (run.error !== undefined) return context.skip('no python3 here')

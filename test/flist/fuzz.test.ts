@@ -6,7 +6,7 @@ import { gunzipSync } from 'node:zlib'
 import { HubError } from '../../src/errors.ts'
 import { packFlist, unpackFlist } from '../../src/flist/container.ts'
 import { FlistInspector } from '../../src/flist/inspector.ts'
-import { DatabaseWriter } from '../../src/flist/sqlite.ts'
+import { DatabaseWriter } from '../../src/flist/database-writer.ts'
 import { directory, flistOf, leaf } from '../doubles/flist-tree.ts'
 import { readFlistRows } from '../doubles/flist-rows.ts'
 import { fuzzRuns, recordedData } from '../doubles/golden.ts'
@@ -28,7 +28,6 @@ const small = flistOf(
     ),
     leaf('link', { kind: 'link', target: Buffer.from('etc') }, 3),
   ]),
-  temporaryDirectory,
   { readme: '{"readme": "x"}' },
 )
 const files = [
@@ -93,7 +92,7 @@ describe('flists changed at random', () => {
     const rows = [...readFlistRows(path)].map(([key, value]) => [key, Buffer.from(value)] as const)
     let refused = 0
     for (let seed = 0; seed < runs; seed++) {
-      const writer = new DatabaseWriter(temporaryDirectory)
+      const writer = new DatabaseWriter()
       for (const [at, [key, value]] of rows.entries())
         writer.entry(key, at === seed % rows.length ? mutated(value, seed) : value)
       if (!(await read(writer.finish(packFlist)))) refused++

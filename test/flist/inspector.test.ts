@@ -26,13 +26,12 @@ const tree = directory('', [
   leaf('null', { kind: 'special', special: 'char', major: 1, minor: 3 }),
   leaf('link', { kind: 'link', target: Buffer.from('etc/passwd') }, 10),
 ])
-const small = flistOf(tree, temporaryDirectory, { backend, tags: 'x' })
+const small = flistOf(tree, { backend, tags: 'x' })
 const wide = flistOf(
   directory(
     '',
     Array.from({ length: 3_500 }, (_, at) => leaf(`file-${at}`, { kind: 'file', blocks: [] })),
   ),
-  temporaryDirectory,
 )
 
 const inspector = new FlistInspector({ temporaryDirectory })
@@ -98,7 +97,7 @@ describe('FlistInspector', () => {
     const links = Array.from({ length: 12_000 }, (_, at) =>
       leaf(`link-${at}`, { kind: 'link', target }, 4_000),
     )
-    const batches = inspector.entries(flistOf(directory('', links), temporaryDirectory))
+    const batches = inspector.entries(flistOf(directory('', links)))
     await batches.next()
     assert.equal((await inspector.metadata(small)).length, 2)
     const rest = await all(batches)
@@ -132,7 +131,7 @@ describe('FlistInspector', () => {
     const without = await inspector.render(local, { backend: null })
     assert.deepEqual(await inspector.metadata(without), [['tags', 'x']])
     assert.equal(plain(await all(inspector.entries(without))), plain(entriesOf(tree)))
-    const made = flistOf(tree, temporaryDirectory, { tags: 'x' })
+    const made = flistOf(tree, { tags: 'x' })
     assert.deepEqual(Buffer.from(without), Buffer.from(made), 'as if it had been built so')
   })
 

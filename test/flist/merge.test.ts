@@ -22,7 +22,7 @@ const block = (seed: number) => ({ id: Buffer.from(noise(seed, 16)), key: Buffer
 const file = (name: string, seed: number, sizeBytes = 7) =>
   leaf(name, { kind: 'file', blocks: [block(seed)] }, sizeBytes)
 const flist = (children: readonly Tree[], metadata: Record<string, string> = {}) =>
-  flistOf(directory('', children), temporaryDirectory, metadata)
+  flistOf(directory('', children), metadata)
 
 async function* named(...all: Uint8Array[]) {
   for (const [at, bytes] of all.entries()) yield { name: `source ${at}`, bytes }
@@ -151,7 +151,7 @@ describe('a merge', () => {
   it('of any trees has of each path what a simple model says', () => {
     fc.assert(
       fc.property(fc.array(trees, { minLength: 1, maxLength: 4 }), (all) => {
-        const { bytes } = merged(...all.map((tree) => flistOf(tree, temporaryDirectory)))
+        const { bytes } = merged(...all.map((tree) => flistOf(tree)))
         const found = new Map(
           entriesIn(bytes).map((entry) => [Buffer.from(entry.path).toString('hex'), entry]),
         )
@@ -230,7 +230,7 @@ function model(all: readonly Tree[]): Map<string, FlistEntry> {
   const result = new Map<string, FlistEntry>()
   for (const tree of all) {
     const hidden: string[] = []
-    const bytes = flistOf(tree, temporaryDirectory)
+    const bytes = flistOf(tree)
     for (const entry of entriesIn(bytes)) {
       const path = Buffer.from(entry.path).toString('hex')
       if (hidden.some((above) => path.startsWith(`${above}2f`))) continue

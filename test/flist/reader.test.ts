@@ -6,7 +6,7 @@ import { packFlist } from '../../src/flist/container.ts'
 import type { FlistEntry } from '../../src/flist/entry.ts'
 import { FLIST_LIMITS } from '../../src/flist/limits.ts'
 import { FlistReader } from '../../src/flist/reader.ts'
-import { DatabaseWriter } from '../../src/flist/sqlite.ts'
+import { DatabaseWriter } from '../../src/flist/database-writer.ts'
 import { surveyFlist } from '../../src/flist/survey.ts'
 import { aclKey, directoryKey, encodeAcl, encodeDirectory, ROOT_KEY } from '../../src/format/flist-v1.ts'
 import type { Directory, Inode } from '../../src/format/flist-v1.ts'
@@ -206,7 +206,7 @@ function flist(
   rows: ReadonlyArray<[string, Uint8Array]>,
   acl: [string, Uint8Array] | null = [ACL, encodeAcl(aclOfRoot)],
 ): Uint8Array {
-  const writer = new DatabaseWriter(temporaryDirectory)
+  const writer = new DatabaseWriter()
   for (const [key, value] of acl === null ? rows : [...rows, acl]) writer.entry(key, value)
   return writer.finish(packFlist)
 }

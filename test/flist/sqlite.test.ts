@@ -6,7 +6,7 @@ import sqlite from 'node-sqlite3-wasm'
 import { LimitError, MalformedError } from '../../src/errors.ts'
 import { pagesInFile, pagesInMemory } from '../../src/flist/database-pages.ts'
 import { DatabaseReader } from '../../src/flist/database-reader.ts'
-import { DatabaseWriter } from '../../src/flist/sqlite.ts'
+import { DatabaseWriter } from '../../src/flist/database-writer.ts'
 import { noise } from '../doubles/noise.ts'
 import { temporaryFolder } from '../doubles/temporary-folder.ts'
 
@@ -18,7 +18,7 @@ const whole = (_sizeBytes: number, pieces: Iterable<Uint8Array>) =>
   Buffer.concat(Array.from(pieces, (piece) => Buffer.from(piece)))
 
 function written(rows: Iterable<readonly [string, Uint8Array]>): Uint8Array {
-  const writer = new DatabaseWriter(folder.path)
+  const writer = new DatabaseWriter()
   for (const [key, value] of rows) writer.entry(key, value)
   writer.metadata('tags', 'x')
   return writer.finish(whole)
@@ -104,7 +104,7 @@ describe('DatabaseReader', () => {
       "INSERT INTO metadata VALUES ('b', CAST(x'ff41' AS TEXT)), ('a', '1'), ('c', NULL), ('n', 5)"
     reading(database(ENTRIES + METADATA + insert), (reader) => {
       assert.deepEqual(reader.metadata(), [['a', '1'], ['b', '\ufffdA'], ['n', '5']]) // prettier-ignore
-      const copy = reader.rewrite(new Map([['a', null], ['z', 'new']]), folder.path, whole) // prettier-ignore
+      const copy = reader.rewrite(new Map([['a', null], ['z', 'new']]), whole) // prettier-ignore
       assert.ok(Buffer.from(copy).includes(Buffer.of(0xff, 0x41)))
       reading(copy, (again) => assert.deepEqual(again.metadata(), [['b', '\ufffdA'], ['n', '5'], ['z', 'new']])) // prettier-ignore
     })

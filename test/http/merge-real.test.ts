@@ -34,9 +34,7 @@ test('two uploaded flists become one, whose content is served from here; a broke
     await chunks.write([{ id, bytes: stored }])
     const content = { kind: 'file', blocks: [{ id, key }] } as const
     const root = directory('', [directory('etc', [leaf(name, content, text.length)])])
-    const body = multipart([
-      { name: 'file', filename: `${name}.flist`, body: flistOf(root, temporaryDirectory, { backend }) },
-    ])
+    const body = multipart([{ name: 'file', filename: `${name}.flist`, body: flistOf(root, { backend }) }])
     const headers = { ...ALICE, ...MULTIPART }
     assert.equal((await ask('POST', '/api/flist/me/upload-flist', { headers, body })).status, 200)
   }
