@@ -88,8 +88,7 @@ export class DatabaseReader {
   rewrite<T>(changes: ReadonlyMap<string, string | null>, use: UseOfDatabase<T>): T {
     const writer = new DatabaseWriter()
     this.#copyEntries(writer)
-    for (const [key, value] of this.metadataRows())
-      if (!changes.has(toUtf8(key))) writer.metadata(key, value)
+    for (const [key, value] of this.metadataRows()) if (!changes.has(toUtf8(key))) writer.metadata(key, value)
     for (const [key, value] of changes) if (value !== null) writer.metadata(key, value)
     return writer.finish(use)
   }

@@ -42,7 +42,7 @@ export class EntrySpool {
   }
 
   #sort(): void {
-    if (!this.#isSorted) this.#entries.sort(compareEntries)
+    if (!this.#isSorted) this.#entries = inOrder(this.#entries)
     this.#isSorted = true
   }
 
@@ -57,6 +57,17 @@ export class EntrySpool {
   async *#readRun(run: number, pages: number): AsyncGenerator<readonly ArchiveEntry[]> {
     for (let page = 0; page < pages; page++) yield decodePage(await this.#runs.read(run, page))
   }
+}
+
+/** By `compareEntries`; folder by folder, whose paths are most of what there is to compare. */
+function inOrder(entries: readonly ArchiveEntry[]): ArchiveEntry[] {
+  const folders = new Map<string, ArchiveEntry[]>()
+  for (const entry of entries) {
+    const folder = folders.get(entry.parent)
+    if (folder === undefined) folders.set(entry.parent, [entry])
+    else folder.push(entry)
+  }
+  return [...folders.keys()].sort().flatMap((parent) => (folders.get(parent) ?? []).sort(compareEntries))
 }
 
 async function* only<T>(value: T): AsyncGenerator<T> {

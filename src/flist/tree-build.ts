@@ -70,7 +70,7 @@ export class TreeBuild {
       resolved.reduce((sum, entry) => sum + rowBytes(entry), 0),
     )
     const location = pathBytes(path)
-    this.#builder.addDirectory({
+    const directory = {
       name: Buffer.from(folder.name, 'latin1'),
       location,
       parentKey: directoryKey(pathBytes(folder.name === '' ? '' : folder.parent)),
@@ -79,7 +79,9 @@ export class TreeBuild {
       changedS: folder.modifiedS,
       inodes: sortContents(resolved.map((entry) => this.#inode(entry))),
       aclKey: this.#aclKey(folder),
-    })
+    }
+    // Each path was read name by name, and `inFolders` has one entry of a name.
+    this.#builder.addDirectory(directory, { hasNamesChecked: true })
     return resolved.filter(isDirectory)
   }
 
@@ -91,35 +93,30 @@ export class TreeBuild {
   #inode(entry: ArchiveEntry): Inode {
     return {
       name: Buffer.from(entry.name, 'latin1'),
-      ...this.#content(entry),
+      content: this.#content(entry),
+      sizeBytes: sizeOf(entry),
       aclKey: this.#aclKey(entry),
       modifiedS: entry.modifiedS,
       changedS: entry.modifiedS,
     }
   }
 
-  #content(entry: ArchiveEntry): { content: InodeContent; sizeBytes: number } {
+  #content(entry: ArchiveEntry): InodeContent {
     switch (entry.kind) {
       case 'directory':
       case 'implied':
         this.#counts.directory++
-        return {
-          content: { kind: 'directory', key: directoryKey(pathBytes(joinPath(entry))) },
-          sizeBytes: DIRECTORY_SIZE_BYTES,
-        }
+        return { kind: 'directory', key: directoryKey(pathBytes(joinPath(entry))) }
       case 'file':
         return this.#file(entry)
       case 'link':
         this.#counts.symlink++
-        return {
-          content: { kind: 'link', target: Buffer.from(entry.target, 'latin1') },
-          sizeBytes: entry.target.length,
-        }
+        return { kind: 'link', target: Buffer.from(entry.target, 'latin1') }
       case 'char':
       case 'block':
       case 'fifo':
         this.#counts.special++
-        return { content: encodeSpecial(entry.kind, entry.major, entry.minor), sizeBytes: 0 }
+        return encodeSpecial(entry.kind, entry.major, entry.minor)
       case 'hardlink':
       case 'whiteout':
       case 'opaque':
@@ -127,12 +124,11 @@ export class TreeBuild {
     }
   }
 
-  #file(entry: ArchiveEntry): { content: InodeContent; sizeBytes: number } {
+  #file(entry: ArchiveEntry): InodeContent {
     this.#counts.regular++
     this.#counts.fullSize += entry.sizeBytes
     if (entry.blockCount > 0) this.#used.set(entry.firstBlock, entry)
-    const blocks = this.#blocks.blocks(entry)
-    return { content: { kind: 'file', blockPages: BLOCK_PAGES, blocks }, sizeBytes: entry.sizeBytes }
+    return { kind: 'file', blockPages: BLOCK_PAGES, blocks: this.#blocks.blocks(entry) }
   }
 
   #aclKey({ mode, uid, gid, userName, groupName }: ArchiveEntry): string {
@@ -145,6 +141,12 @@ export class TreeBuild {
     }
     return key
   }
+}
+
+function sizeOf({ kind, sizeBytes, target }: ArchiveEntry): number {
+  if (kind === 'file') return sizeBytes
+  if (kind === 'link') return target.length
+  return kind === 'directory' || kind === 'implied' ? DIRECTORY_SIZE_BYTES : 0
 }
 
 /** An archive alone hides nothing. */

@@ -212,7 +212,8 @@ class KeyedTable {
   finish(): { table: number; index: number } {
     const keys = this.#keys.sort(([a], [b]) => (a < b ? -1 : 1))
     for (const [at, [key]] of keys.entries())
-      if (key === keys[at + 1]?.[0]) throw new MalformedError('sqlite', `two rows of the key ${JSON.stringify(key)}`)
+      if (key === keys[at + 1]?.[0])
+        throw new MalformedError('sqlite', `two rows of the key ${JSON.stringify(key)}`)
     const entries = keys.map(([key, row]) => {
       const record = encodeRecord([{ text: fromLatin1(key) }, row])
       return { left: 0, key: this.#pages.cell(record, INDEX_MOST) }
