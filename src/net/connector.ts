@@ -1,4 +1,4 @@
-import { InvalidInputError } from '../errors.ts'
+import { InvalidInputError, UnavailableError } from '../errors.ts'
 import { Bell } from '../util/bell.ts'
 import { equalBytes, toHex } from '../util/bytes.ts'
 import { withDeadline } from '../util/deadline.ts'
@@ -203,11 +203,12 @@ export class Connector {
     if (contact.address === undefined) {
       await host.reach(contact.peer, { signal })
       this.#called.add(toHex(contact.peer))
-      return
-    }
-    const peer = await host.connect(contact.address, { signal })
-    contact.peer = peer
-    if (host.peers().some(({ key }) => equalBytes(key, peer))) contact.sinceMs = scheduler.now()
+    } else contact.peer = await host.connect(contact.address, { signal })
+    const { peer } = contact
+    const isHere = host.peers().some(({ key }) => peer !== undefined && equalBytes(key, peer))
+    // Without a failure it would be called again at once, for ever.
+    if (!isHere && contact.sinceMs === undefined) throw new UnavailableError('who answers there is no member')
+    contact.sinceMs ??= scheduler.now()
   }
 
   /** With far more neighbours than wanted, hangs up on some that this node called and nobody named. */

@@ -19,7 +19,7 @@ export interface Libp2pHostOptions extends Libp2pNodeOptions {
 
 /** A `PeerHost` with what only a real network has. */
 export interface NetworkHost extends PeerHost {
-  /** Shows out who is no longer admitted: to be called when the membership changed. */
+  /** Shows out who is no longer admitted, and meets who is now: to be called when the membership changed. */
   review(): Promise<void>
   /** Bytes of messages since the start, by protocol. */
   traffic(): ReadonlyMap<string, TrafficTotals>
@@ -151,6 +151,10 @@ class Libp2pHost implements NetworkHost {
       .getConnections()
       .filter(({ remotePeer }) => !this.#gate.mayStay(remotePeer))
     for (const connection of unwelcome) connection.abort(new UnavailableError('no longer admitted'))
+    // A guest that was connected when it became a member is met now.
+    for (const peer of this.#libp2p.getPeers()) {
+      if (!this.#members.has(String(peer))) this.#tell('connected', peer)
+    }
   }
 
   traffic(): ReadonlyMap<string, TrafficTotals> {

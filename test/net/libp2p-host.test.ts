@@ -42,6 +42,31 @@ describe('a libp2p host', () => {
     assert.equal(closed.peers().length, 0)
   })
 
+  it('meets a guest that was connected when it became a member, once the membership is looked at again', async (context) => {
+    let isMember = false
+    const inviter = await openLibp2pHost({
+      seed: new Uint8Array(32).fill(8),
+      listen: ['/ip4/127.0.0.1/tcp/0'],
+      admits: () => isMember,
+      admitsGuest: () => true,
+    })
+    await inviter.start()
+    context.after(() => inviter.stop())
+    const met: string[] = []
+    inviter.subscribe({ connected: (peer) => void met.push(toHex(peer)) })
+    const joiner = await host(context, 9)
+    await joiner.connect(inviter.addresses()[0] ?? '')
+    await inviter.review()
+    assert.deepEqual([met, inviter.peers().length], [[], 0])
+    isMember = true
+    while (met.length === 0) {
+      await inviter.review()
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    await inviter.review()
+    assert.deepEqual(met, [toHex(joiner.key)])
+  })
+
   it('does not take another key for the one in the address', async (context) => {
     const [a, b] = [await host(context, 1), await host(context, 2)]
     const wrong = (b.addresses()[0] ?? '').replace(
