@@ -1,8 +1,17 @@
 /** Where other nodes find this one, as far as it can tell. */
 import { networkInterfaces } from 'node:os'
+import type { FarmSettings } from './config.ts'
 import { InvalidInputError } from './errors.ts'
 
 type Interfaces = ReturnType<typeof networkInterfaces>
+
+/** What others are told: what the operator says, else where it listens. */
+export function ownAddresses({
+  announce,
+  listen,
+}: Pick<FarmSettings, 'announce' | 'listen'>): readonly string[] {
+  return announce.length > 0 ? announce : listenAddresses(listen)
+}
 
 /** Multiaddrs of what it listens on, each interface for all of them, without `/p2p/…`; a port that is not yet known tells nothing. */
 export function listenAddresses(

@@ -12,7 +12,7 @@ import type { RowStore } from './store/row-store.ts'
 import type { Logger } from './util/logger.ts'
 import { systemScheduler } from './util/scheduler.ts'
 import { MINUTE_MS, SECOND_MS } from './util/units.ts'
-import { listenAddresses } from './node-addresses.ts'
+import { ownAddresses } from './node-addresses.ts'
 
 const FIRST_WAIT_MS = SECOND_MS
 const LONGEST_WAIT_MS = 5 * MINUTE_MS
@@ -88,7 +88,7 @@ export class Joiner {
       import('./sync/join.ts'),
     ])
     const { signal } = this.#stopping
-    const addresses = [...farm.announce, ...listenAddresses(farm.listen)].slice(0, 32)
+    const addresses = ownAddresses(farm).slice(0, 32)
     // It calls only addresses with a key in them, which the handshake proves, and nobody can call it.
     const host = await openLibp2pHost({ seed: await seed(), listen: [], admits: () => true })
     try {

@@ -7,7 +7,7 @@ import { formatInvite, MAX_INVITE_ADDRESSES, parseInvite } from './format/invite
 import type { JoinRequest } from './format/join-message.ts'
 import type { RealmOperator } from './http/deps.ts'
 import type { Joiner } from './node-joiner.ts'
-import { listenAddresses, withPeer } from './node-addresses.ts'
+import { ownAddresses, withPeer } from './node-addresses.ts'
 import type { Identity } from './repo/identity.ts'
 import type { Invites } from './repo/invites.ts'
 import { openSeed } from './repo/keys.ts'
@@ -211,7 +211,7 @@ export class NodeRealm implements RealmOperator {
 
   #ownAddresses(): string[] {
     const { farm } = this.#deps.config
-    return [...farm.announce, ...listenAddresses(farm.listen)]
+    return [...ownAddresses(farm)]
   }
 
   #reopened(answer: object): object {

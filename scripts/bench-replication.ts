@@ -1,0 +1,38 @@
+/**
+ * `npm run bench:replication`: a farm of real processes, each on a host of its own (network namespaces; needs root), with
+ * lines shaped by `tc tbf` and data on tmpfs. Each figure stands beside its bound, measured or computed in the same run.
+ *
+ *   node dist/scripts/bench-replication.js [fanout] [delta] [heal]
+ *
+ * ZHUB_BENCH_NODES (16), ZHUB_BENCH_MIB (256) and ZHUB_BENCH_ROUNDS (3) make it smaller or larger.
+ */
+import { existsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { hostsMissing } from '../test/doubles/hosts.ts'
+import { fanOut } from './replication-fanout.ts'
+import { delta } from './replication-delta.ts'
+import { heal } from './replication-heal.ts'
+
+const nodes = Number(process.env['ZHUB_BENCH_NODES'] ?? 16)
+const mib = Number(process.env['ZHUB_BENCH_MIB'] ?? 256)
+const rounds = Number(process.env['ZHUB_BENCH_ROUNDS'] ?? 3)
+const place = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+
+const SCENARIOS = {
+  fanout: () => fanOut({ nodes, mib, rateMbit: 50, place }),
+  delta: () => delta({ mib: 4 * mib, place }),
+  heal: () => heal({ nodes, writes: 100, rounds, place }),
+}
+
+const missing = hostsMissing()
+if (missing !== false) {
+  console.error(`the farm cannot be made here: ${missing}`)
+  process.exit(2)
+}
+const wanted = process.argv.slice(2)
+for (const [name, run] of Object.entries(SCENARIOS)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue
+  console.log(`## ${name}`)
+  await run()
+  console.log()
+}

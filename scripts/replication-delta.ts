@@ -1,0 +1,92 @@
+/** What goes over the line when one byte of a large image has changed, and when nothing has. */
+import { open, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { FarmNodes, type FarmNode } from '../test/integration/farm-nodes.ts'
+import { randomFile } from './replication-fanout.ts'
+
+const MIB = 2 ** 20
+const KIB = 2 ** 10
+const NAME = 'Administrator/image'
+const REPOSITORIES = 20
+const PATIENCE_MS = 10 * 60_000
+
+export async function delta({ mib, place }: { readonly mib: number; readonly place: string }): Promise<void> {
+  const farm = await FarmNodes.open({ sites: [2], place })
+  try {
+    await farm.found()
+    const [a, b] = farm.all
+    if (a === undefined || b === undefined) return
+    const folder = await randomFile(place, mib)
+    await a.zhub('put', folder, NAME)
+    await settled(a, b)
+
+    const chunksBefore = (await bytesOf(a)).bytes
+    const wireBefore = wire(farm)
+    await changeOneByte(join(folder, 'file'))
+    await a.zhub('put', folder, NAME)
+    await settled(a, b)
+    await sleep(2000)
+    const onWire = wire(farm) - wireBefore
+    // New chunks, the parts of the new flist among them.
+    const added = (await bytesOf(a)).bytes - chunksBefore
+    const bound = 1.05 * added + 64 * KIB
+    console.log(
+      `one byte changed in ${mib} MiB: ${kib(onWire)} on the wire for ${kib(added)} of new chunks and flist; at most ${kib(bound)}`,
+    )
+    await rm(folder, { recursive: true })
+    await nothing(farm, a, b)
+  } finally {
+    await farm.close()
+  }
+}
+
+/** A node that comes back and finds nothing new, with a few repositories. */
+async function nothing(farm: FarmNodes, a: FarmNode, b: FarmNode): Promise<void> {
+  const folder = await randomFile('/tmp', 1)
+  for (let at = 0; at < REPOSITORIES; at++) await a.zhub('put', folder, `repository-${at}/image`)
+  await rm(folder, { recursive: true })
+  await settled(a, b, `repository-${REPOSITORIES - 1}/image`)
+  await b.stop()
+  const before = wire(farm)
+  await b.start()
+  await sleep(10_000)
+  const each = (wire(farm) - before) / (REPOSITORIES + 1)
+  console.log(
+    `nothing changed, a node that was away comes back: ${kib(each)} for each of ${REPOSITORIES + 1} repositories, handshake and all; at most 2.0 KiB`,
+  )
+}
+
+async function settled(a: FarmNode, b: FarmNode, name = NAME): Promise<void> {
+  const wanted = (await a.get(`/${name}.flist.md5`)).body.toString()
+  for (const endMs = performance.now() + PATIENCE_MS; performance.now() < endMs; await sleep(200)) {
+    const { body, headers } = await b.get(`/${name}.flist.md5`)
+    if (body.toString() === wanted && headers['x-hub-complete'] === 'true') return
+  }
+  throw new Error(`${name} did not come`)
+}
+
+async function changeOneByte(path: string): Promise<void> {
+  const file = await open(path, 'r+')
+  const at = 123_456_789
+  const byte = Buffer.alloc(1)
+  await file.read(byte, 0, 1, at)
+  byte[0] = (byte[0] ?? 0) ^ 1
+  await file.write(byte, 0, 1, at)
+  await file.close()
+}
+
+async function bytesOf(node: FarmNode): Promise<{ readonly bytes: number }> {
+  const { counts } = await node.getJson<{ counts: { bytes: number } }>('/api/v1/status')
+  return counts
+}
+
+/** Both ways, over the second host's line. */
+function wire(farm: FarmNodes): number {
+  const { sentBytes, receivedBytes } = farm.hosts.at(1).traffic()
+  return sentBytes + receivedBytes
+}
+
+function kib(bytes: number): string {
+  return bytes > 10 * MIB ? `${(bytes / MIB).toFixed(1)} MiB` : `${(bytes / KIB).toFixed(1)} KiB`
+}
