@@ -88,8 +88,8 @@ class Listing {
   /** Ids with the same first byte, in order. */
   addGroup(ids: readonly Uint8Array[]): void {
     const firstByte = ids[0]?.[0] ?? 0
-    for (const idBytes of new Set(ids.map((id) => id.length))) {
-      this.#groups.push({ firstByte, idBytes, ids: concat(ids.filter((id) => id.length === idBytes)) })
+    for (const [idBytes, same] of byLength(ids)) {
+      this.#groups.push({ firstByte, idBytes, ids: concat(same) })
     }
   }
 
@@ -102,4 +102,18 @@ class Listing {
     this.#pages.push(pageOf(this.#rows))
     this.#rows = []
   }
+}
+
+/**
+ * A loop, not `filter` with a comparison of lengths: V8 gives the optimized code of that up each time it runs, and
+ * compiles it again (Node 20), which was a third of the CPU time of a large merge.
+ */
+function byLength(ids: readonly Uint8Array[]): Map<number, Uint8Array[]> {
+  const groups = new Map<number, Uint8Array[]>()
+  for (const id of ids) {
+    const same = groups.get(id.length)
+    if (same === undefined) groups.set(id.length, [id])
+    else same.push(id)
+  }
+  return groups
 }
