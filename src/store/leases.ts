@@ -15,37 +15,20 @@ export interface LeaseWatch {
   close(): void
 }
 
-/** Ids that somebody holds, counted: two uploads may hold the same chunk. */
-class Holds {
-  readonly #counts = new Map<string, number>()
-
-  add(key: string): void {
-    this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1)
-  }
-
-  remove(key: string): void {
-    const count = (this.#counts.get(key) ?? 0) - 1
-    if (count > 0) this.#counts.set(key, count)
-    else this.#counts.delete(key)
-  }
-
-  has(key: string): boolean {
-    return this.#counts.has(key)
-  }
-
-  keys(): Iterable<string> {
-    return this.#counts.keys()
-  }
+/** Ids that one lease holds, one character a byte. */
+interface Held {
+  readonly chunks: Set<string>
+  readonly flists: Set<string>
 }
 
 /** Holds of uploads in progress, in memory, and holds until a time, as rows. */
 export class RowLeases implements Leases {
   readonly #rows: RowStore
   readonly #clock: () => number
-  readonly #chunks = new Holds()
-  readonly #flists = new Holds()
+  /** A few, of which some hold hundreds of thousands: counting holders for each id took as much again. */
+  readonly #open = new Set<Held>()
   readonly #turn = new Mutex()
-  readonly #watches = new Set<{ chunks: Set<string>; flists: Set<string> }>()
+  readonly #watches = new Set<Held>()
 
   constructor(rows: RowStore, clock: () => number) {
     this.#rows = rows
@@ -53,18 +36,17 @@ export class RowLeases implements Leases {
   }
 
   open(): Lease {
-    const chunks = new Set<string>()
-    const flists = new Set<string>()
+    const held: Held = { chunks: new Set(), flists: new Set() }
+    this.#open.add(held)
     return {
       holdChunks: (ids) => {
-        for (const id of ids) this.#hold(this.#chunks, chunks, toLatin1(id), 'chunks')
+        for (const id of ids) this.#hold(held, 'chunks', id)
       },
-      holdFlist: (id) => this.#hold(this.#flists, flists, toLatin1(id), 'flists'),
+      holdFlist: (id) => this.#hold(held, 'flists', id),
       release: () => {
-        for (const key of chunks) this.#chunks.remove(key)
-        for (const key of flists) this.#flists.remove(key)
-        chunks.clear()
-        flists.clear()
+        this.#open.delete(held)
+        held.chunks.clear()
+        held.flists.clear()
       },
     }
   }
@@ -85,16 +67,16 @@ export class RowLeases implements Leases {
   }
 
   holdsChunk(id: Uint8Array): boolean {
-    return this.#chunks.has(toLatin1(id)) || this.#isHeldUntil(id)
+    return this.#isHeld('chunks', id) || this.#isHeldUntil(id)
   }
 
   holdsFlist(id: FlistId): boolean {
-    return this.#flists.has(toLatin1(id))
+    return this.#isHeld('flists', id)
   }
 
   /** From now on until `close`: also what is released in between counts as seen. */
   watch(): LeaseWatch {
-    const seen = { chunks: new Set(this.#chunks.keys()), flists: new Set(this.#flists.keys()) }
+    const seen: Held = { chunks: this.#all('chunks'), flists: this.#all('flists') }
     this.#watches.add(seen)
     return {
       sawChunk: (id) => seen.chunks.has(toLatin1(id)) || this.#isHeldUntil(id),
@@ -123,11 +105,24 @@ export class RowLeases implements Leases {
     })
   }
 
-  #hold(holds: Holds, own: Set<string>, key: string, kind: 'chunks' | 'flists'): void {
-    if (own.has(key)) return
-    own.add(key)
-    holds.add(key)
+  /** A lease that was released holds again from here on. */
+  #hold(held: Held, kind: keyof Held, id: Uint8Array): void {
+    const key = toLatin1(id)
+    held[kind].add(key)
+    this.#open.add(held)
     for (const watch of this.#watches) watch[kind].add(key)
+  }
+
+  #isHeld(kind: keyof Held, id: Uint8Array): boolean {
+    const key = toLatin1(id)
+    for (const held of this.#open) if (held[kind].has(key)) return true
+    return false
+  }
+
+  #all(kind: keyof Held): Set<string> {
+    const all = new Set<string>()
+    for (const held of this.#open) for (const key of held[kind]) all.add(key)
+    return all
   }
 
   #isHeldUntil(id: Uint8Array): boolean {
