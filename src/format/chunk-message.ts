@@ -43,9 +43,11 @@ export type ChunkMessage =
     }
   /** None of a `get` is answered: too much was asked at once. */
   | { readonly type: 'busy'; readonly number: number; readonly retryMs: number }
+  /** The answer to one id of a `get`: another was just promised it, and can be asked soon. */
+  | { readonly type: 'elsewhere'; readonly number: number; readonly index: number }
 
 const FORMAT = 'chunk message'
-const [HAVE, HELD, GET, MISS, BUSY] = [0, 1, 2, 3, 4]
+const [HAVE, HELD, GET, MISS, BUSY, ELSEWHERE] = [0, 1, 2, 3, 4, 5]
 const MAX_RETRY_MS = 2 ** 31 - 1
 const CHUNK = 0x01
 const HEADER_BYTES = 7
@@ -68,6 +70,8 @@ export function encodeChunkMessage(message: ChunkMessage): readonly Uint8Array[]
       return [encodeCbor([HELD, number, { bits: message.bits }])]
     case 'busy':
       return [encodeCbor([BUSY, number, { retry: message.retryMs }])]
+    case 'elsewhere':
+      return [encodeCbor([ELSEWHERE, number, { idx: message.index }])]
     case 'chunk':
       if (message.bytes === undefined) return [encodeCbor([MISS, number, { idx: message.index }])]
       return [chunkHeader(number, message.index), message.bytes]
@@ -88,7 +92,7 @@ export function decodeChunkMessage(bytes: Uint8Array): ChunkMessage {
   const message = decodeCbor(bytes, { format: FORMAT, maxBytes: MAX_CHUNK_MESSAGE_BYTES })
   const wrong = () => new MalformedError(FORMAT, 'it is no message of this protocol')
   if (!isArray(message) || message.length !== 3) throw wrong()
-  const type = asInteger(message[0], HAVE, BUSY, wrong)
+  const type = asInteger(message[0], HAVE, ELSEWHERE, wrong)
   const number = asInteger(message[1], 0, MAX_NUMBER, wrong)
   const fields = new RecordReader(message[2] ?? null, FORMAT)
   const decoded = decodeFields(type, number, fields)
@@ -110,8 +114,12 @@ function decodeFields(type: number, number: number, fields: RecordReader): Chunk
     }
     case BUSY:
       return { type: 'busy', number, retryMs: fields.integer('retry', 0, MAX_RETRY_MS) }
-    default:
-      return { type: 'chunk', number, index: fields.integer('idx', 0, MAX_GET_IDS - 1), bytes: undefined }
+    default: {
+      const index = fields.integer('idx', 0, MAX_GET_IDS - 1)
+      return type === ELSEWHERE
+        ? { type: 'elsewhere', number, index }
+        : { type: 'chunk', number, index, bytes: undefined }
+    }
   }
 }
 

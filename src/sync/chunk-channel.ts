@@ -11,6 +11,8 @@ export interface ChunkListener {
   held(items: readonly FetchItem[], answers: readonly boolean[]): void
   chunk(item: FetchItem, bytes: Uint8Array): void
   miss(item: FetchItem): void
+  /** Another was promised it, and is to be asked. */
+  elsewhere(item: FetchItem): void
   /** None of these comes: not again before that time. */
   busy(items: readonly FetchItem[], retryMs: number): void
 }
@@ -22,7 +24,7 @@ interface Question {
   readonly open: Set<number>
 }
 
-type GetAnswer = Extract<ChunkMessage, { type: 'chunk' | 'busy' }>
+type GetAnswer = Extract<ChunkMessage, { type: 'chunk' | 'elsewhere' | 'busy' }>
 
 /** The asking end of a chunk channel. Items of one question are of one naming and length of id. */
 export class ChunkChannel {
@@ -89,7 +91,7 @@ export class ChunkChannel {
     if (question?.type === 'have' && message.type === 'held') {
       this.#questions.delete(number)
       listener.held(question.items, unpackBits(message.bits, question.items.length))
-    } else if (question?.type === 'get' && (message.type === 'chunk' || message.type === 'busy')) {
+    } else if (question?.type === 'get' && isGetAnswer(message)) {
       this.#answered(question, message, listener)
     } else throw unasked()
   }
@@ -105,7 +107,8 @@ export class ChunkChannel {
     const item = items[message.index]
     if (item === undefined || !open.delete(message.index)) throw unasked()
     if (open.size === 0) this.#questions.delete(message.number)
-    if (message.bytes === undefined) listener.miss(item)
+    if (message.type === 'elsewhere') listener.elsewhere(item)
+    else if (message.bytes === undefined) listener.miss(item)
     else listener.chunk(item, message.bytes)
   }
 
@@ -119,6 +122,10 @@ export class ChunkChannel {
       }
     }
   }
+}
+
+function isGetAnswer(message: ChunkMessage): message is GetAnswer {
+  return message.type === 'chunk' || message.type === 'elsewhere' || message.type === 'busy'
 }
 
 function unasked(): MalformedError {

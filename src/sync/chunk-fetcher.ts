@@ -63,6 +63,7 @@ export class ChunkFetcher {
   >()
   #unsubscribe: () => void = () => {}
   #wake = new AbortController()
+  #wakeMs = Infinity
   /** Verified, and on the way to the disk with the next batch. */
   #arrived: Array<{ readonly peer: string; readonly item: FetchItem; readonly bytes: Uint8Array }> = []
   #keeping: Promise<void> | undefined
@@ -213,6 +214,7 @@ export class ChunkFetcher {
             this.#take(id, item, bytes)
           },
           miss: (item) => this.#step({ type: 'miss', peer: id, key: keyOf(item) }),
+          elsewhere: (item) => this.#step({ type: 'elsewhere', peer: id, key: keyOf(item) }),
           busy: (items, retryMs) => this.#step({ type: 'busy', peer: id, keys: items.map(keyOf), retryMs }),
         })
       } catch (error) {
@@ -290,11 +292,19 @@ export class ChunkFetcher {
     }
   }
 
+  /** A wake that comes too early does no harm; to call one off costs more than it. */
   #wakeAfter(ms: number): void {
+    const { scheduler } = this.#deps
+    const atMs = scheduler.now() + ms
+    if (this.#wakeMs <= atMs) return
     this.#wake.abort()
     this.#wake = new AbortController()
-    this.#deps.scheduler.sleep(ms, { signal: this.#wake.signal }).then(
-      () => this.#step({ type: 'tick' }),
+    this.#wakeMs = atMs
+    scheduler.sleep(ms, { signal: this.#wake.signal }).then(
+      () => {
+        this.#wakeMs = Infinity
+        this.#step({ type: 'tick' })
+      },
       () => {},
     )
   }

@@ -2,12 +2,8 @@ import { HOUR_MS, MIB, SECOND_MS } from '../util/units.ts'
 import type { TokenBucket } from '../util/token-bucket.ts'
 import { HEDGE_MS } from './deadlines.ts'
 import { PlannedPeer } from './planned-peer.ts'
-
-/** A chunk that is to be fetched, by a key of the caller's. */
-export interface Want {
-  readonly key: string
-  readonly lengthBytes: number
-}
+import { Wants } from './wants.ts'
+import type { Want, Wanted } from './wants.ts'
 
 export type FetchEvent =
   | { readonly type: 'want'; readonly wants: readonly Want[]; readonly isUrgent: boolean }
@@ -20,6 +16,8 @@ export type FetchEvent =
   /** It came, was verified and is kept. */
   | { readonly type: 'chunk'; readonly peer: string; readonly key: string }
   | { readonly type: 'miss'; readonly peer: string; readonly key: string }
+  /** It has just promised it to another, who will have it soon. */
+  | { readonly type: 'elsewhere'; readonly peer: string; readonly key: string }
   /** It has too much to do: nothing of these comes, and nothing is to be asked of it for a while. */
   | {
       readonly type: 'busy'
@@ -48,7 +46,7 @@ const ASK_AGAIN_MS = SECOND_MS
 /** With more wants than one question takes, the next ones are asked about after so long. */
 const SLIDE_AGAIN_MS = 100
 /** The last wants are asked of two peers at once (2.11). */
-const ENDGAME = 8
+const ENDGAME = 2
 /** Asked without knowing who has them: so few cost less than the question. */
 const FEW = 16
 /** On their way at once, over all peers (2.11). */
@@ -57,22 +55,13 @@ const MAX_LIES = 2
 /** A peer that says it is busy is left alone for no longer than that. Ours. */
 const MAX_PAUSE_MS = 10 * SECOND_MS
 
-interface Wanted extends Want {
-  readonly askedOf: Set<string>
-}
-
 /**
  * Decides who is asked for which chunk (replication design 2.11). Without I/O: events go in with the time, effects come
  * out. Chunks of one flist are asked for in random order, so that nodes that fetch it together soon have different
  * ones to give each other; each of the peer that should deliver it first.
  */
 export class ChunkPlan {
-  readonly #random: () => number
-  readonly #wants = new Map<string, Wanted>()
-  /** Keys in the order of asking, from `#head` on; some are no longer wanted. */
-  #order: string[] = []
-  #head = 0
-  #urgent: string[] = []
+  readonly #wants: Wants
   /** There were many, so the last few are what everything waits for. */
   #isBulk = false
   readonly #peers = new Map<string, PlannedPeer>()
@@ -84,7 +73,7 @@ export class ChunkPlan {
 
   /** `rate`: bytes that may be asked for. */
   constructor(random: () => number, rate?: TokenBucket) {
-    this.#random = random
+    this.#wants = new Wants(random)
     this.#rate = rate
   }
 
@@ -114,29 +103,30 @@ export class ChunkPlan {
       case 'busy':
         return this.#pause(event.peer, event.keys, nowMs + Math.min(event.retryMs, MAX_PAUSE_MS))
       case 'peer':
+        this.#admit(event.peer, nowMs)
+        return []
       case 'gone':
+        this.#lose(event.peer)
+        return []
       case 'have':
       case 'chunk':
       case 'miss':
-        this.#hear(event, nowMs)
+      case 'elsewhere':
+        this.#hear(event, this.#peers.get(event.peer), nowMs)
         return []
     }
   }
 
+  /** A peer that is not there any more may have sent a chunk before. */
   #hear(
-    event: Exclude<FetchEvent, { type: 'want' | 'drop' | 'tick' | 'lie' | 'busy' }>,
+    event: Extract<FetchEvent, { type: 'have' | 'chunk' | 'miss' | 'elsewhere' }>,
+    peer: PlannedPeer | undefined,
     nowMs: number,
   ): void {
-    const peer = this.#peers.get(event.peer)
     switch (event.type) {
-      case 'peer':
-        this.#admit(event.peer, nowMs)
-        return
-      case 'gone':
-        this.#lose(event.peer)
-        return
       case 'have':
         peer?.learn(event.has, nowMs)
+        for (const key of event.has.keys()) this.#noteHolder(peer, key)
         return
       case 'chunk':
         peer?.delivered(event.key, nowMs)
@@ -144,21 +134,25 @@ export class ChunkPlan {
         return
       case 'miss':
         peer?.lacks(event.key, nowMs)
-        this.#release(event.peer, event.key)
+        this.#release(peer, event.key)
+        return
+      case 'elsewhere':
+        peer?.gaveElsewhere(event.key, nowMs)
+        this.#release(peer, event.key)
     }
   }
 
+  #noteHolder(peer: PlannedPeer | undefined, key: string): void {
+    const want = this.#wants.get(key)
+    if (want === undefined || peer === undefined) return
+    if (peer.has(key) === true) want.heldBy.add(peer)
+    else want.heldBy.delete(peer)
+  }
+
   #want(wants: readonly Want[], isUrgent: boolean): void {
-    const keys: string[] = []
-    for (const want of wants) {
-      if (!this.#wants.has(want.key)) this.#wants.set(want.key, { ...want, askedOf: new Set() })
-      else if (!isUrgent) continue
-      keys.push(want.key)
-    }
+    this.#wants.add(wants, isUrgent)
     if (this.#wants.size > FEW) this.#isBulk = true
     for (const peer of this.#peers.values()) peer.inquireSoon()
-    if (isUrgent) this.#urgent.push(...keys)
-    else for (const key of shuffled(keys, this.#random)) this.#order.push(key)
   }
 
   #forget(key: string): void {
@@ -167,41 +161,51 @@ export class ChunkPlan {
     if (this.#wants.size === 0) this.#isBulk = false
   }
 
-  #pause(peer: string, keys: readonly string[], untilMs: number): FetchEffect[] {
+  #pause(name: string, keys: readonly string[], untilMs: number): FetchEffect[] {
+    const peer = this.#peers.get(name)
     for (const key of keys) this.#release(peer, key)
-    this.#peers.get(peer)?.pause(untilMs)
+    peer?.pause(untilMs)
     return []
   }
 
   /** One peer will not deliver it. */
-  #release(peer: string, key: string): void {
-    this.#rate?.giveBack(this.#peers.get(peer)?.release(key) ?? 0)
+  #release(peer: PlannedPeer | undefined, key: string): void {
+    if (peer === undefined) return
+    const bytes = peer.release(key)
+    this.#rate?.giveBack(bytes)
     this.#wants.get(key)?.askedOf.delete(peer)
+    this.#noteHolder(peer, key)
   }
 
-  #admit(peer: string, nowMs: number): void {
-    this.#refused.delete(peer)
-    if (this.#isRefused(peer, nowMs)) this.#refused.add(peer)
-    else this.#peers.set(peer, new PlannedPeer())
+  #admit(name: string, nowMs: number): void {
+    this.#lose(name)
+    if (this.#isRefused(name, nowMs)) this.#refused.add(name)
+    else this.#peers.set(name, new PlannedPeer(name, HEDGE_MS))
   }
 
-  #lose(peer: string): void {
-    this.#refused.delete(peer)
-    for (const key of this.#peers.get(peer)?.asked() ?? []) this.#wants.get(key)?.askedOf.delete(peer)
-    this.#peers.delete(peer)
+  #lose(name: string): void {
+    this.#refused.delete(name)
+    const peer = this.#peers.get(name)
+    if (peer === undefined) return
+    this.#peers.delete(name)
+    for (const want of this.#wants.all()) {
+      want.askedOf.delete(peer)
+      want.heldBy.delete(peer)
+    }
   }
 
-  #lied(peer: string, key: string | undefined, nowMs: number): FetchEffect[] {
-    const count = (this.#lies.get(peer)?.count ?? 0) + 1
-    this.#lies.set(peer, { count, untilMs: nowMs + HOUR_MS })
+  #lied(name: string, key: string | undefined, nowMs: number): FetchEffect[] {
+    const count = (this.#lies.get(name)?.count ?? 0) + 1
+    this.#lies.set(name, { count, untilMs: nowMs + HOUR_MS })
     if (key !== undefined) {
-      this.#peers.get(peer)?.distrust(key)
+      const peer = this.#peers.get(name)
+      peer?.distrust(key)
       this.#release(peer, key)
     }
     if (count < MAX_LIES) return []
-    this.#lose(peer)
-    this.#refused.add(peer)
-    return [{ type: 'refuse', peer }]
+    this.#lose(name)
+    this.#refused.add(name)
+    return [{ type: 'refuse', peer: name }]
   }
 
   #isRefused(peer: string, nowMs: number): boolean {
@@ -210,28 +214,39 @@ export class ChunkPlan {
     return (this.#lies.get(peer)?.count ?? 0) >= MAX_LIES
   }
 
-  /** Gives each want that nobody was asked for, or that is overdue, to the peer that should have it here first. */
+  /**
+   * Gives each want that nobody was asked for, or that is overdue, to the peer that should have it here first. What only
+   * one peer has goes before what others have, too: where many fetch the same from one, it comes to have more givers.
+   */
   #assign(nowMs: number): FetchEffect[] {
     const asks = new Map<string, string[]>()
-    const free = [...this.#peers].filter(([, peer]) => !peer.isFull && !peer.isPaused(nowMs))
-    let bytes = [...this.#peers.values()].reduce((sum, peer) => sum + peer.bytes, 0)
-    for (const want of free.length === 0 ? [] : this.#slide()) {
-      if (bytes + want.lengthBytes > MAX_BYTES || this.#rateMs(nowMs) > 0) break
-      const id = this.#needsPeer(want, nowMs) ? this.#choose(want, free, nowMs) : undefined
-      if (id === undefined) continue
-      const same = asks.get(id)
-      if (same === undefined) asks.set(id, [want.key])
+    const free = [...this.#peers.values()].filter((peer) => !peer.isFull && !peer.isPaused(nowMs))
+    const common: Wanted[] = []
+    const give = (want: Wanted) => {
+      const peer = this.#choose(want, nowMs)
+      if (peer === undefined) return
+      const same = asks.get(peer.name)
+      if (same === undefined) asks.set(peer.name, [want.key])
       else same.push(want.key)
-      this.#ask(id, want, nowMs)
-      bytes += want.lengthBytes
+      this.#ask(peer, want, nowMs)
+    }
+    for (const want of free.length === 0 ? [] : this.#wants.next(SLIDE)) {
+      if (free.every((peer) => peer.isFull)) break
+      if (!this.#needsPeer(want, nowMs)) continue
+      if (want.heldBy.size > 1) common.push(want)
+      else give(want)
+    }
+    for (const want of common) {
+      if (free.every((peer) => peer.isFull)) break
+      give(want)
     }
     return [...asks].map(([peer, keys]) => ({ type: 'ask', peer, keys }))
   }
 
-  #ask(id: string, { key, lengthBytes, askedOf }: Wanted, nowMs: number): void {
-    for (const other of askedOf) this.#peers.get(other)?.isLate(key, nowMs)
-    askedOf.add(id)
-    this.#peers.get(id)?.ask(key, lengthBytes, nowMs, HEDGE_MS)
+  #ask(peer: PlannedPeer, { key, lengthBytes, askedOf }: Wanted, nowMs: number): void {
+    for (const other of askedOf) other.isLate(nowMs)
+    askedOf.add(peer)
+    peer.ask(key, lengthBytes, nowMs)
     this.#rate?.take(lengthBytes, nowMs)
   }
 
@@ -240,29 +255,33 @@ export class ChunkPlan {
     return this.#rate?.waitMs(nowMs) ?? 0
   }
 
-  #needsPeer({ key, askedOf }: Wanted, nowMs: number): boolean {
+  #needsPeer({ askedOf }: Wanted, nowMs: number): boolean {
     if (this.#isBulk && this.#wants.size <= ENDGAME && askedOf.size < 2) return true
-    return [...askedOf].every((peer) => (this.#peers.get(peer)?.dueMs(key) ?? 0) <= nowMs)
+    for (const peer of askedOf) if (!peer.isStalled(nowMs)) return false
+    return true
   }
 
-  #choose(
-    want: Wanted,
-    free: ReadonlyArray<readonly [string, PlannedPeer]>,
-    nowMs: number,
-  ): string | undefined {
+  #choose(want: Wanted, nowMs: number): PlannedPeer | undefined {
+    if (this.#bytes + want.lengthBytes > MAX_BYTES || this.#rateMs(nowMs) > 0) return undefined
     const isGuess = this.#wants.size <= FEW
-    let best: string | undefined
+    let best: PlannedPeer | undefined
     let bestMs = Infinity
-    for (const [id, peer] of free) {
-      if (want.askedOf.has(id) || !peer.hasRoom(want.lengthBytes)) continue
-      const has = peer.has(want.key)
-      if (has === false || (has === undefined && !isGuess)) continue
-      const expectedMs = peer.expectedMs(want.lengthBytes, nowMs) + (has === undefined ? HEDGE_MS : 0)
+    for (const peer of isGuess ? this.#peers.values() : want.heldBy) {
+      if (want.askedOf.has(peer) || peer.isPaused(nowMs) || !peer.hasRoom(want.lengthBytes)) continue
+      const has = want.heldBy.has(peer)
+      if (!has && peer.has(want.key) === false) continue
+      const expectedMs = peer.expectedMs(want.lengthBytes, nowMs) + (has ? 0 : HEDGE_MS)
       if (expectedMs >= bestMs) continue
-      best = id
+      best = peer
       bestMs = expectedMs
     }
     return best
+  }
+
+  get #bytes(): number {
+    let sum = 0
+    for (const peer of this.#peers.values()) sum += peer.bytes
+    return sum
   }
 
   /** Asks each peer which of the next wants it has, unless that is known. */
@@ -271,8 +290,9 @@ export class ChunkPlan {
     for (const [id, peer] of this.#peers) {
       if (!peer.mayInquire(nowMs)) continue
       const keys: string[] = []
-      for (const want of this.#slide(MAX_HAVE))
-        if (peer.isUnsure(want.key, nowMs, ASK_AGAIN_MS)) keys.push(want.key)
+      let at = 0
+      for (const want of this.#wants.next(MAX_HAVE))
+        if (peer.isUnsure(want.key, nowMs, at++ < SLIDE ? ASK_AGAIN_MS : Infinity)) keys.push(want.key)
       peer.inquire(keys.length > 0, nowMs + (this.#wants.size > MAX_HAVE ? SLIDE_AGAIN_MS : ASK_AGAIN_MS))
       if (keys.length > 0) effects.push({ type: 'ask-have', peer: id, keys })
     }
@@ -286,41 +306,4 @@ export class ChunkPlan {
     if (rateMs > 0) atMs = Math.min(atMs, nowMs + rateMs)
     return [{ type: 'wake', afterMs: Math.max(1, atMs - nowMs) }]
   }
-
-  /** The next wants: urgent ones, then in order. */
-  *#slide(count = SLIDE): Generator<Wanted> {
-    this.#tidy()
-    let left = count
-    for (const key of this.#urgent) {
-      const want = this.#wants.get(key)
-      if (want !== undefined && left-- > 0) yield want
-    }
-    for (let at = this.#head; at < this.#order.length && left > 0; at++) {
-      const want = this.#wants.get(this.#order[at] ?? '')
-      if (want === undefined) continue
-      left--
-      yield want
-    }
-  }
-
-  /** Lets go of keys that came. */
-  #tidy(): void {
-    const isWanted = (key: string) => this.#wants.has(key)
-    if (this.#urgent.length > 0) this.#urgent = this.#urgent.filter(isWanted)
-    while (this.#head < this.#order.length && !isWanted(this.#order[this.#head] ?? '')) this.#head++
-    if (this.#order.length <= 2 * this.#wants.size + SLIDE) return
-    this.#order = this.#order.slice(this.#head).filter(isWanted)
-    this.#head = 0
-  }
-}
-
-/** Fisher and Yates. */
-function shuffled(keys: string[], random: () => number): string[] {
-  for (let at = keys.length - 1; at > 0; at--) {
-    const other = Math.floor(random() * (at + 1))
-    const key = keys[at] ?? ''
-    keys[at] = keys[other] ?? ''
-    keys[other] = key
-  }
-  return keys
 }

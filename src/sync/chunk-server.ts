@@ -11,6 +11,8 @@ import { Semaphore } from '../util/semaphore.ts'
 import { TokenBucket } from '../util/token-bucket.ts'
 import { SECOND_MS } from '../util/units.ts'
 import { CHUNK_PROTOCOL, CHUNK_PROTOCOL_OPTIONS } from './chunk-fetcher.ts'
+import { keyOf } from './fetch-item.ts'
+import { PromisedChunks } from './promised-chunks.ts'
 
 /** What this node itself holds: it cannot reach peers, so that no question goes round in circles. */
 export interface HeldChunks {
@@ -64,6 +66,7 @@ export class ChunkServer {
   readonly #served = new Map<Channel, Promise<void>>()
   /** Of each peer that has a channel open. */
   readonly #turns = new Map<string, Semaphore>()
+  readonly #promised = new PromisedChunks()
   readonly #stopping = new AbortController()
 
   constructor(deps: ChunkServerDeps) {
@@ -97,7 +100,12 @@ export class ChunkServer {
     const turns = this.#turns.get(peer) ?? new Semaphore(AT_ONCE)
     this.#turns.set(peer, turns)
     try {
-      await serveChunks(channel, this.#deps.held, { turns, pass: (bytes) => this.#pass(bytes) })
+      await serveChunks(channel, this.#deps.held, {
+        turns,
+        pass: (bytes) => this.#pass(bytes),
+        promised: this.#promised,
+        now: () => this.#deps.scheduler.now(),
+      })
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
       this.#deps.log.debug(`a chunk channel ended: ${why}`, { peer })
@@ -128,7 +136,12 @@ export interface ServingLimits {
   /** Of the peer, whatever channels it has. */
   readonly turns: Semaphore
   readonly pass: (bytes: number) => Promise<void>
+  /** To all peers. */
+  readonly promised: PromisedChunks
+  readonly now: () => number
 }
+
+type Get = Extract<ChunkMessage, { type: 'get' }>
 
 /**
  * The answering end of a chunk channel, until it ends. A chunk is read when the one before it has found room on the way:
@@ -154,12 +167,17 @@ export async function serveChunks(channel: Channel, held: HeldChunks, limits: Se
       } else if (limits.turns.waiting >= MAX_QUEUED) {
         await channel.send(encodeChunkMessage({ type: 'busy', number, retryMs: BUSY_MS }))
       } else {
+        const order = new Order(channel, message, limits)
+        await order.accept()
         const answered = limits.turns
-          .run(() => give(channel, held, message, limits.pass, ending.signal), { signal: ending.signal })
+          .run(() => order.fill(held, ending.signal), { signal: ending.signal })
           .catch((error: unknown) => {
             if (!ending.signal.aborted) end(error)
           })
-          .finally(() => underWay.delete(answered))
+          .finally(() => {
+            order.end()
+            underWay.delete(answered)
+          })
         underWay.add(answered)
       }
     }
@@ -172,17 +190,54 @@ export async function serveChunks(channel: Channel, held: HeldChunks, limits: Se
   }
 }
 
-async function give(
-  channel: Channel,
-  held: HeldChunks,
-  { number, naming, ids }: Extract<ChunkMessage, { type: 'get' }>,
-  pass: ServingLimits['pass'],
-  signal: AbortSignal,
-): Promise<void> {
-  for (const [index, id] of ids.entries()) {
-    signal.throwIfAborted()
-    const bytes = held.read(naming, id)
-    if (bytes !== undefined) await pass(bytes.length)
-    await channel.send(encodeChunkMessage({ type: 'chunk', number, index, bytes }))
+/** The answer to one `get`. */
+class Order {
+  readonly #channel: Channel
+  readonly #get: Get
+  readonly #limits: ServingLimits
+  readonly #peer: string
+  /** What is to be sent, by its place. */
+  readonly #open = new Map<number, Uint8Array>()
+
+  constructor(channel: Channel, get: Get, limits: ServingLimits) {
+    this.#channel = channel
+    this.#get = get
+    this.#limits = limits
+    this.#peer = toHex(channel.peer)
+  }
+
+  /** Says at once what others are to be asked for; promises the rest. */
+  async accept(): Promise<void> {
+    const { number, naming, ids } = this.#get
+    const { promised, now } = this.#limits
+    for (const [index, id] of ids.entries()) {
+      const key = keyOf({ naming, id })
+      if (naming === 'chunk' && promised.isElsewhere(key, this.#peer, now())) {
+        await this.#channel.send(encodeChunkMessage({ type: 'elsewhere', number, index }))
+      } else {
+        promised.promise(key, this.#peer, now())
+        this.#open.set(index, id)
+      }
+    }
+  }
+
+  async fill(held: HeldChunks, signal: AbortSignal): Promise<void> {
+    const { number, naming } = this.#get
+    const { promised, pass, now } = this.#limits
+    for (const [index, id] of this.#open) {
+      signal.throwIfAborted()
+      const bytes = held.read(naming, id)
+      if (bytes !== undefined) await pass(bytes.length)
+      await this.#channel.send(encodeChunkMessage({ type: 'chunk', number, index, bytes }))
+      this.#open.delete(index)
+      promised.kept(keyOf({ naming, id }), this.#peer, now())
+    }
+  }
+
+  /** What was not sent is promised no longer. */
+  end(): void {
+    const { naming } = this.#get
+    for (const id of this.#open.values()) this.#limits.promised.broken(keyOf({ naming, id }))
+    this.#open.clear()
   }
 }

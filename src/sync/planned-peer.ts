@@ -1,38 +1,49 @@
-import { MIB, MINUTE_MS } from '../util/units.ts'
+import { MIB, MINUTE_MS, SECOND_MS } from '../util/units.ts'
+import { Pace } from './pace.ts'
 
-/** Chunks on their way from one peer: at first, and at most. Replication.md 2.11, as the next. */
-const FIRST_WINDOW = 4
-const MAX_WINDOW = 16
+/**
+ * On their way from one peer: so many chunks always, more as long as they come within a second. Whoever is slow, as many
+ * ask it, is then asked for little, and a chunk that others have by then is asked of them.
+ */
+const MIN_CHUNKS = 2
+const WINDOW_MS = SECOND_MS
+/** Replication.md 2.11, as the next. */
+const MAX_CHUNKS = 16
 /** libp2p breaks a stream whose unread bytes pass 4 MiB. */
 const MAX_BYTES = 3 * MIB
-/** Until it is measured: 20 MB/s. */
-const FIRST_BYTES_PER_MS = 20_000
-/** Slower counts as no slower: what is divided by it stays a time. */
-const SLOWEST_BYTES_PER_MS = 1
 /** A chunk that a peer said it has and then did not give is not asked of it again for so long; collectors do that, too. */
 const DISBELIEF_MS = MINUTE_MS
-/** Weight of the last measurement. */
-const NEWEST = 0.25
+/** A chunk that it has promised to others is asked of it again after so long, if nobody else has it by then. */
+const ELSEWHERE_MS = 2 * SECOND_MS
 
 interface Ask {
   readonly lengthBytes: number
   readonly askedMs: number
-  readonly dueMs: number
-  isLate: boolean
 }
 
 /** What the plan knows of one peer: what it has, what is on its way, how fast it is. */
 export class PlannedPeer {
+  readonly name: string
   readonly #asks = new Map<string, Ask>()
   readonly #known = new Map<string, { readonly has: boolean; readonly atMs: number }>()
   readonly #distrusted = new Set<string>()
-  #window = FIRST_WINDOW
+  readonly #pace = new Pace()
+  readonly #graceMs: number
   #bytes = 0
-  #bytesPerMs = FIRST_BYTES_PER_MS
+  /** When a chunk came last. */
   #lastMs = 0
+  /** With nothing more by then, it has stalled. */
+  #dueMs = Infinity
+  #isLate = false
   #isInquired = false
   #inquireAgainMs = 0
   #pausedUntilMs = 0
+
+  /** It has stalled when it is later by so much than was to be expected. */
+  constructor(name: string, graceMs: number) {
+    this.name = name
+    this.#graceMs = graceMs
+  }
 
   /** On their way. */
   get bytes(): number {
@@ -56,20 +67,29 @@ export class PlannedPeer {
 
   learn(has: ReadonlyMap<string, boolean>, nowMs: number): void {
     this.#isInquired = false
-    for (const [key, held] of has) this.#known.set(key, { has: held, atMs: nowMs })
+    for (const [key, held] of has) this.#note(key, held, nowMs)
   }
 
   /** It said so when asked for the chunk itself. Who had said that it has it is slow, and not believed for a while. */
   lacks(key: string, nowMs: number): void {
     const isContradiction = this.#known.get(key)?.has === true
-    this.#known.set(key, { has: false, atMs: isContradiction ? nowMs + DISBELIEF_MS : nowMs })
-    if (isContradiction) this.#slowDown()
+    this.#note(key, false, isContradiction ? nowMs + DISBELIEF_MS : nowMs)
+    if (isContradiction) this.#pace.halve()
+  }
+
+  /** It has it, and was promised to others. */
+  gaveElsewhere(key: string, nowMs: number): void {
+    this.#note(key, false, nowMs + ELSEWHERE_MS)
   }
 
   /** Nobody wants it any more; what is on its way stays so until it is here. */
   forget(key: string): void {
     this.#known.delete(key)
     this.#distrusted.delete(key)
+  }
+
+  #note(key: string, has: boolean, atMs: number): void {
+    this.#known.set(key, { has, atMs })
   }
 
   /** One question at a time, and the next after a while; an answer that never comes ends with the channel. */
@@ -93,23 +113,26 @@ export class PlannedPeer {
   }
 
   get isFull(): boolean {
-    return this.#asks.size >= this.#window || this.#bytes >= MAX_BYTES
+    return !this.hasRoom(1)
   }
 
   hasRoom(lengthBytes: number): boolean {
-    return !this.isFull && (this.#bytes === 0 || this.#bytes + lengthBytes <= MAX_BYTES)
+    const { size } = this.#asks
+    if (size === 0) return true
+    if (size >= MAX_CHUNKS || this.#bytes + lengthBytes > MAX_BYTES) return false
+    if (size < MIN_CHUNKS) return true
+    return this.#pace.isMeasured && this.#bytes + lengthBytes <= this.#pace.bytesIn(WINDOW_MS)
   }
 
   /** From now until it should be here, after all that was asked before it. */
   expectedMs(lengthBytes: number, nowMs: number): number {
-    const lateMs = [...this.#asks.values()].reduce((most, { dueMs }) => Math.max(most, nowMs - dueMs), 0)
-    return (this.#bytes + lengthBytes) / this.#bytesPerMs + lateMs
+    return this.#pace.expectedMs(this.#bytes + lengthBytes) + Math.max(0, nowMs - this.#dueMs)
   }
 
-  ask(key: string, lengthBytes: number, nowMs: number, graceMs: number): void {
-    const dueMs = nowMs + (this.#bytes + lengthBytes) / this.#bytesPerMs + graceMs
-    this.#asks.set(key, { lengthBytes, askedMs: nowMs, dueMs, isLate: false })
+  ask(key: string, lengthBytes: number, nowMs: number): void {
+    this.#asks.set(key, { lengthBytes, askedMs: nowMs })
     this.#bytes += lengthBytes
+    if (this.#asks.size === 1) this.#expect()
   }
 
   /** Answers how many bytes of it do not come. */
@@ -118,6 +141,7 @@ export class PlannedPeer {
     if (ask === undefined) return 0
     this.#asks.delete(key)
     this.#bytes -= ask.lengthBytes
+    this.#expect()
     return ask.lengthBytes
   }
 
@@ -130,38 +154,38 @@ export class PlannedPeer {
     return this.#pausedUntilMs > nowMs
   }
 
-  /** Measures, and opens the window by one. */
   delivered(key: string, nowMs: number): void {
     const ask = this.#asks.get(key)
     if (ask === undefined) return
-    const tookMs = Math.max(0.1, nowMs - Math.max(ask.askedMs, this.#lastMs))
-    this.#bytesPerMs += NEWEST * (ask.lengthBytes / tookMs - this.#bytesPerMs)
+    this.#pace.measure(ask.lengthBytes, nowMs - Math.max(ask.askedMs, this.#lastMs))
     this.#lastMs = nowMs
-    this.#window = Math.min(MAX_WINDOW, this.#window + 1)
     this.release(key)
   }
 
-  /** Another peer had to be asked: once for each ask, the window halves. */
-  isLate(key: string, nowMs: number): void {
-    const ask = this.#asks.get(key)
-    if (ask === undefined || ask.isLate || ask.dueMs > nowMs) return
-    ask.isLate = true
-    this.#slowDown()
+  /** Nothing came of it for longer than chance explains: what it was asked for is to be asked of others. */
+  isStalled(nowMs: number): boolean {
+    return this.#dueMs <= nowMs
   }
 
-  #slowDown(): void {
-    this.#window = Math.max(1, Math.floor(this.#window / 2))
-    this.#bytesPerMs = Math.max(SLOWEST_BYTES_PER_MS, this.#bytesPerMs / 2)
+  /** Another peer had to be asked. */
+  isLate(nowMs: number): void {
+    if (this.#isLate || !this.isStalled(nowMs)) return
+    this.#isLate = true
+    this.#pace.halve()
   }
 
-  dueMs(key: string): number {
-    return this.#asks.get(key)?.dueMs ?? 0
+  /** When the next chunk must be here. */
+  #expect(): void {
+    this.#isLate = false
+    const [oldest] = this.#asks.values()
+    this.#dueMs = oldest
+      ? Math.max(this.#lastMs, oldest.askedMs) + this.#pace.patienceMs(oldest.lengthBytes) + this.#graceMs
+      : Infinity
   }
 
-  /** The next time that something of it is overdue, or its pause over; those that are already do not count. */
+  /** The next time that it may have stalled, or its pause is over. */
   nextDueMs(nowMs: number): number {
-    let next = this.#pausedUntilMs > nowMs ? this.#pausedUntilMs : Infinity
-    for (const { dueMs } of this.#asks.values()) if (dueMs > nowMs) next = Math.min(next, dueMs)
-    return next
+    const times = [this.#pausedUntilMs, this.#dueMs].filter((ms) => ms > nowMs)
+    return Math.min(Infinity, ...times)
   }
 }

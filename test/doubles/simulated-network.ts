@@ -12,8 +12,10 @@ export interface LinkQuality {
   readonly maxMs: number
   /** Chance that a message breaks the connection, as a lost link does. */
   readonly loss: number
-  /** What a host can send, to all peers together; without it, all at once. */
+  /** What a host can send, to all peers together, and receive; without it, all at once. */
   readonly bytesPerMs?: number
+  /** Shorter messages take nothing of that: where chunks are smaller than real ones, and questions are not. */
+  readonly freeBytes?: number
 }
 
 /** A sender waits while more than this is before it. */
@@ -74,7 +76,8 @@ export class SimulatedHost implements PeerHost {
   readonly #connected = new Map<string, PeerInfo>()
   readonly #channels = new Set<SimulatedChannel>()
   readonly #learnt = new Map<string, readonly string[]>()
-  #busyUntilMs = 0
+  readonly #uplink = new Line()
+  readonly #downlink = new Line()
 
   constructor(network: SimulatedNetwork, key: Uint8Array) {
     this.network = network
@@ -189,9 +192,14 @@ export class SimulatedHost implements PeerHost {
   /** Until a message of so many bytes has left, behind all that this host sends. */
   uplinkMs(bytes: number): number {
     const { simulation, quality } = this.network
-    const nowMs = simulation.now()
-    this.#busyUntilMs = Math.max(this.#busyUntilMs, nowMs) + bytes / (quality.bytesPerMs ?? Infinity)
-    return this.#busyUntilMs - nowMs
+    return this.#uplink.passMs(bytes, simulation.now(), quality)
+  }
+
+  /** Until one whose last byte would be here now has got through behind all that this host is sent. */
+  downlinkMs(bytes: number): number {
+    const { simulation, quality } = this.network
+    const takesMs = bytes / (quality.bytesPerMs ?? Infinity)
+    return Math.max(0, this.#downlink.passMs(bytes, simulation.now() - takesMs, quality) - takesMs)
   }
 
   forget(channel: SimulatedChannel): void {
@@ -199,10 +207,21 @@ export class SimulatedHost implements PeerHost {
   }
 }
 
+/** One thing after another. */
+class Line {
+  #busyUntilMs = 0
+
+  passMs(bytes: number, nowMs: number, { bytesPerMs = Infinity, freeBytes = 0 }: LinkQuality): number {
+    if (bytes > 0 && bytes < freeBytes) return 0
+    this.#busyUntilMs = Math.max(this.#busyUntilMs, nowMs) + bytes / bytesPerMs
+    return this.#busyUntilMs - nowMs
+  }
+}
+
 /** One end of a channel: messages arrive in order, each after a while. */
 class SimulatedChannel implements Channel {
   readonly peer: Uint8Array
-  readonly #host: SimulatedHost
+  readonly host: SimulatedHost
   #other: SimulatedChannel | undefined
   readonly #inbox: Uint8Array[] = []
   #wake: (() => void) | undefined
@@ -210,7 +229,7 @@ class SimulatedChannel implements Channel {
   #lastMs = 0
 
   constructor(host: SimulatedHost, peer: Uint8Array) {
-    this.#host = host
+    this.host = host
     this.peer = peer
   }
 
@@ -224,14 +243,14 @@ class SimulatedChannel implements Channel {
 
   async send(message: Uint8Array | readonly Uint8Array[]): Promise<void> {
     if (this.#end !== undefined) throw new UnavailableError('the channel is over')
-    const { network } = this.#host
+    const { network } = this.host
     if (network.simulation.random() < network.quality.loss) {
-      void this.#host.disconnect(this.peer)
+      void this.host.disconnect(this.peer)
       throw new UnavailableError('the connection broke')
     }
     const bytes = Uint8Array.from(message instanceof Uint8Array ? message : concat(message))
-    const uplinkMs = this.#host.uplinkMs(bytes.length)
-    this.#deliver(() => this.#other?.take(bytes), uplinkMs)
+    const uplinkMs = this.host.uplinkMs(bytes.length)
+    this.#deliver(() => this.#other?.take(bytes), uplinkMs, bytes.length)
     if (uplinkMs > FULL_MS) await network.simulation.sleep(uplinkMs - FULL_MS)
   }
 
@@ -257,7 +276,7 @@ class SimulatedChannel implements Channel {
 
   break(end: Error | 'closed'): void {
     this.#end ??= end
-    this.#host.forget(this)
+    this.host.forget(this)
     this.#wake?.()
   }
 
@@ -268,10 +287,14 @@ class SimulatedChannel implements Channel {
   }
 
   /** After all that was sent before it. */
-  #deliver(happen: () => void, uplinkMs = 0): void {
-    const { simulation, quality } = this.#host.network
+  #deliver(happen: () => void, uplinkMs = 0, bytes = 0): void {
+    const { simulation, quality } = this.host.network
     const delayMs = uplinkMs + quality.minMs + simulation.random() * (quality.maxMs - quality.minMs)
     this.#lastMs = Math.max(this.#lastMs, simulation.now() + delayMs)
-    simulation.after(this.#lastMs - simulation.now(), happen)
+    simulation.after(this.#lastMs - simulation.now(), () => {
+      const waitMs = this.#other?.host.downlinkMs(bytes) ?? 0
+      if (waitMs > 0) simulation.after(waitMs, happen)
+      else happen()
+    })
   }
 }

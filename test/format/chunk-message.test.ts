@@ -22,6 +22,7 @@ const MESSAGES: readonly ChunkMessage[] = [
   { type: 'held', number: 3, bits: packBits([true, false, true]) },
   { type: 'chunk', number: 2 ** 32 - 1, index: 63, bytes: filled(400, 9) },
   { type: 'chunk', number: 5, index: 0, bytes: undefined },
+  { type: 'elsewhere', number: 6, index: 7 },
 ]
 
 describe('chunk messages', () => {
@@ -72,6 +73,8 @@ describe('chunk messages', () => {
       encodeCbor([1, 1, { bits: filled(257, 1) }]),
       encodeCbor([3, 1, { idx: 64 }]),
       encodeCbor([4, 1, {}]),
+      encodeCbor([5, 1, { idx: 64 }]),
+      encodeCbor([6, 1, { idx: 0 }]),
       Buffer.from('01000001020002', 'hex'),
     ]) {
       assert.throws(() => decodeChunkMessage(bad), MalformedError)

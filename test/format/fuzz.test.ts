@@ -92,6 +92,7 @@ const chunkMessages: ChunkMessage[] = [
   { type: 'held', number: 3, bits: packBits([true, false, true]) },
   { type: 'chunk', number: 4, index: 63, bytes: filled(400, 9) },
   { type: 'chunk', number: 5, index: 0, bytes: undefined },
+  { type: 'elsewhere', number: 6, index: 7 },
 ]
 const encodeChunk = (message: ChunkMessage) => concat(encodeChunkMessage(message))
 

@@ -129,6 +129,13 @@ export class BesideALiar {
     return this.at(index).repositories.find('r', name) !== undefined
   }
 
+  /** Its name shows, and its chunks are here. */
+  holdsWhole(index: number, name: string): boolean {
+    const { repositories, site } = this.at(index)
+    const target = repositories.find('r', name)?.target
+    return target?.kind === 'file' && site?.flists.isComplete(target.flist) === true
+  }
+
   noise(bytes: number): Uint8Array {
     return Uint8Array.from({ length: bytes }, () => 256 * this.simulation.random())
   }

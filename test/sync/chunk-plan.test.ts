@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { ChunkPlan } from '../../src/sync/chunk-plan.ts'
-import type { FetchEffect, FetchEvent, Want } from '../../src/sync/chunk-plan.ts'
+import type { FetchEffect, FetchEvent } from '../../src/sync/chunk-plan.ts'
+import type { Want } from '../../src/sync/wants.ts'
 import { KIB, MIB } from '../../src/util/units.ts'
 import { Simulation } from '../doubles/simulation.ts'
 
@@ -193,6 +194,27 @@ describe('the plan of a fetch', () => {
     for (const key of all(20)) has.add(key)
     await swarm.simulation.run(3000)
     assert.equal(swarm.got.size, 20)
+  })
+
+  it('asks for something else in place of what a peer did not give', () => {
+    for (const type of ['miss', 'elsewhere', 'busy'] as const) {
+      const plan = new ChunkPlan(() => 0)
+      const asked = new Set<string>()
+      let nowMs = 0
+      const step = (event: FetchEvent): void => {
+        for (const effect of plan.step(event, nowMs)) if (effect.type === 'ask') answer(effect.keys)
+      }
+      const answer = (keys: readonly string[]): void => {
+        for (const key of keys) asked.add(key)
+        if (type === 'busy') step({ type, peer: 'a', keys, retryMs: 1000 })
+        else for (const key of keys) step({ type, peer: 'a', key })
+      }
+      step({ type: 'peer', peer: 'a' })
+      step({ type: 'want', wants: wants(20), isUrgent: false })
+      step({ type: 'have', peer: 'a', has: new Map([...all(20)].map((key) => [key, true])) })
+      for (; nowMs < 3000; nowMs += 500) step({ type: 'tick' })
+      assert.equal(asked.size, type === 'busy' ? 2 : 20, type)
+    }
   })
 
   it('keeps what is on its way within bounds, whatever is wanted', async () => {
