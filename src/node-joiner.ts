@@ -47,8 +47,9 @@ export class Joiner {
     this.#running = this.#run()
   }
 
+  /** An attempt under way ends; the invite stays. */
   async stop(): Promise<void> {
-    this.#stopping.abort()
+    this.#stopping.abort(new UnavailableError('this node stops'))
     await this.#running
     await this.#attempt?.catch(() => {})
   }

@@ -8,7 +8,7 @@ import type { PeerHost } from './net/peer-host.ts'
 import { openIdentity, type Identity } from './repo/identity.ts'
 import type { Invites } from './repo/invites.ts'
 import { openSeed } from './repo/keys.ts'
-import { moveContent } from './repo/move.ts'
+import { moveContent, type Moved } from './repo/move.ts'
 import { openOwnRealm, type OwnRealm } from './repo/own-realm.ts'
 import { PendingJoin } from './repo/pending-join.ts'
 import type { RealmAdmin } from './repo/realm-admin.ts'
@@ -30,6 +30,8 @@ export interface RealmParts {
   readonly identity: Identity
   readonly realm: Realm
   readonly realmAdmin: RealmAdmin
+  /** What came along into the realm at this opening. */
+  readonly moved: Moved | undefined
   readonly tokens: Tokens
   readonly invites: Invites
 }
@@ -52,7 +54,7 @@ export async function openInRealm(
   database: Pick<Database, 'rows' | 'chunks'>,
   directory: string,
   { clock, log }: { readonly clock: () => number; readonly log: Logger },
-): Promise<OwnRealm & { readonly identity: Identity }> {
+): Promise<OwnRealm & { readonly identity: Identity; readonly moved: Moved | undefined }> {
   const { rows, chunks } = database
   const identity = await openIdentity(rows, { directory, clock })
   const own = await openOwnRealm(rows, identity, { directory, clock })
@@ -64,14 +66,14 @@ export async function openInRealm(
   const holds = (id: Uint8Array) => flists.numberOf(id) !== undefined
   const moved = await moveContent({ rows, identity, clock, authority: realm.governance, holds })
   if (moved !== undefined) log.info('this node is in another realm', { realm: toHex(realm.id), ...moved })
-  return { ...own, identity: { ...identity, rootVersion: realm.governance.root.version } }
+  return { ...own, moved, identity: { ...identity, rootVersion: realm.governance.root.version } }
 }
 
 /** What the operator does with the realm; a node that serves goes on asking where an invite is pending. */
 export async function openNodeRealm(
   parts: Parts,
   config: Config,
-  { folder, database: { rows }, identity, realm, realmAdmin: admin, tokens, invites }: RealmParts,
+  { folder, database: { rows }, identity, realm, realmAdmin: admin, tokens, invites, moved }: RealmParts,
   { clock = Date.now, log, isPublic, reopen, replicated, host, generation }: RealmOptions,
 ): Promise<NodeRealm> {
   const { node, tokenSeed } = identity
@@ -96,7 +98,7 @@ export async function openNodeRealm(
   const directory = folder.keys
   const addresses = () => replicated.addresses
   const hasPeers = () => replicated.peers().some(({ connected }) => connected)
-  const own = { config, rows, realm, admin, identity, tokens, directory, clock, isPublic, generation }
+  const own = { config, rows, realm, admin, identity, tokens, directory, clock, isPublic, generation, moved }
   const nodeRealm = new NodeRealm({ ...own, invites, pending, joiner, addresses, hasPeers, reopen })
   if (host !== undefined) {
     serveJoin(host, {

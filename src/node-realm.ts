@@ -13,6 +13,7 @@ import type { Invites } from './repo/invites.ts'
 import { openSeed } from './repo/keys.ts'
 import { GovernanceSet } from './repo/governance-set.ts'
 import { enterChanges, ownRoot } from './repo/realm-change.ts'
+import type { Moved } from './repo/move.ts'
 import type { PendingJoin } from './repo/pending-join.ts'
 import { RealmAdmin } from './repo/realm-admin.ts'
 import { openRealmKeys } from './repo/realm-keys.ts'
@@ -46,6 +47,8 @@ export interface NodeRealmDeps {
   readonly isPublic: boolean
   /** How often the parts of this node have been opened since it started. */
   readonly generation: number
+  /** What came along into this realm when they were. */
+  readonly moved: Moved | undefined
   /** Opens the parts of the node again, once the request under way has been answered. */
   readonly reopen: () => void
 }
@@ -55,9 +58,16 @@ const FAREWELL_MS = 3 * SECOND_MS
 
 export class NodeRealm implements RealmOperator {
   readonly #deps: NodeRealmDeps
+  readonly #stopping = new AbortController()
 
   constructor(deps: NodeRealmDeps) {
     this.#deps = deps
+  }
+
+  /** Nothing that an operator asked for waits for another node any more. */
+  stop(): void {
+    this.#stopping.abort()
+    void this.#deps.joiner.stop()
   }
 
   status(): object {
@@ -73,6 +83,7 @@ export class NodeRealm implements RealmOperator {
       rootConflict: hasRootConflict,
       joining: pending.get() !== undefined,
       generation: this.#deps.generation,
+      moved: this.#deps.moved ?? null,
       members: members.map((member) => ({
         node: toHex(member.node),
         name: member.name,
@@ -146,7 +157,9 @@ export class NodeRealm implements RealmOperator {
     const { realm, admin, rows, hasPeers } = this.#deps
     if (!realm.isShared) throw new ConflictError('this node is in no realm with others')
     await admin.leave()
-    if (hasPeers()) await systemScheduler.sleep(FAREWELL_MS)
+    // A node that is told to stop leaves without waiting.
+    const { signal } = this.#stopping
+    if (hasPeers()) await systemScheduler.sleep(FAREWELL_MS, { signal }).catch(() => {})
     const own = await this.#newRealm()
     await rows.write(enterChanges(realm.id, own))
     return this.#reopened({ left: toHex(realm.id), realm: toHex(own.id) })

@@ -169,6 +169,7 @@ async function openParts(
       return http.open(deps, site, metricsOf(database, resp, repositories))
     },
     () => {
+      realm.stop() // else a request of the operator's would wait for other nodes
       const ending = listens.isEnding ? http.stop() : http.shut()
       return Promise.all([ending, workers.ingest.stop()]).then(() => {})
     },
@@ -254,7 +255,7 @@ async function openKept(
   await prepareDataFolder(folder)
   const controlSocket = (listens.control ??= await openControl(listens.http, folder, isPublic))
   const inRealm = await openInRealm(database, folder.keys, { clock, log })
-  const { identity, realm, admin: realmAdmin } = inRealm
+  const { identity, realm, admin: realmAdmin, moved } = inRealm
   const leases = new RowLeases(rows, clock)
   const isPurged = (flist: Uint8Array) => realm.governance.isPurged(flist)
   const flists = new RowFlistStore(rows, chunks, isPurged)
@@ -284,6 +285,7 @@ async function openKept(
     identity,
     realm,
     realmAdmin,
+    moved,
     tokens,
     admin,
     repositories,

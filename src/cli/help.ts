@@ -5,18 +5,29 @@ import { REMOTE_OPTIONS } from './remote-options.ts'
 
 /** All commands, one line each. */
 export function overview(commands: readonly Command[]): string {
-  const rows = commands.map(({ name, usage, summary }) => [`${name} ${usage}`.trimEnd(), summary] as const)
   return [
     'zhub: a hub of Zero-OS images, their chunks and who published them',
     '',
     'usage: zhub COMMAND [ARGUMENTS] [OPTIONS]',
     '',
-    ...aligned(rows),
+    ...aligned(commands.map(commandLine)),
     '',
     'Commands work on the node of --data, running or stopped, or with --url URL on another one, as the user of',
     '--token-file FILE or of ZHUB_TOKEN in the environment.',
     'zhub COMMAND --help says more. Exit codes: 0 done, 1 failed or findings, 2 usage, 3 not found, 4 refused,',
     '5 node unreachable, 130 interrupted.',
+    '',
+  ].join('\n')
+}
+
+/** The commands that begin with one word. */
+export function groupHelp(word: string, commands: readonly Command[]): string {
+  return [
+    `usage: zhub ${word} COMMAND [ARGUMENTS] [OPTIONS]`,
+    '',
+    ...aligned(commands.map(commandLine)),
+    '',
+    `zhub ${word} COMMAND --help says more.`,
     '',
   ].join('\n')
 }
@@ -37,6 +48,10 @@ export function commandHelp(command: Command, settings: readonly SettingRow[]): 
 
 function sentence(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1) + '.'
+}
+
+function commandLine({ name, usage, summary }: Command): readonly [string, string] {
+  return [`${name} ${usage}`.trimEnd(), summary]
 }
 
 function optionLine({ name, value, help }: OptionRow): readonly [string, string] {

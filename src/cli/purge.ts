@@ -1,6 +1,7 @@
 import { NotFoundError } from '../errors.ts'
 import { formatSize } from '../util/parse.ts'
-import { UsageError, type Command, type CommandContext } from './command.ts'
+import type { Command, CommandContext } from './command.ts'
+import { agrees, requireAnswer, YES } from './confirm.ts'
 import { parseReference, referencePath, type FlistReference } from './flist-reference.ts'
 import type { Version } from './history.ts'
 import { counted, formatTime, printable, writeJson } from './output.ts'
@@ -24,19 +25,14 @@ export const purge: Command = {
   name: 'purge',
   usage: '<repo/name[~VERSION]> [--yes]',
   summary: 'remove the content of a version from every node of the realm for good; that it was done stays',
-  options: [
-    { name: 'yes', help: 'do not ask' },
-    { name: 'json', help: '{op, flist, names, chunks, bytes, kept}' },
-  ],
+  options: [YES, { name: 'json', help: '{op, flist, names, chunks, bytes, kept}' }],
   takes: [1, 1],
   remote: true,
   async run(context) {
-    const { args, options, client, stdin, stdout, stderr } = context
-    if (!options.flag('yes') && stdin.isTTY !== true) {
-      throw new UsageError('purge asks before it removes anything: where nobody can answer, give --yes')
-    }
+    const { args, options, client, stdout, stderr } = context
+    requireAnswer(context)
     const wanted = await find(context, parseReference(args[0] ?? ''))
-    if (!options.flag('yes') && !(await agrees(context, wanted))) {
+    if (!(await agrees(context, () => Promise.resolve(question(context, wanted))))) {
       await stderr.write('nothing was removed\n')
       return 1
     }
@@ -73,23 +69,13 @@ async function find({ client }: CommandContext, reference: FlistReference): Prom
   return { path, version }
 }
 
-async function agrees({ args, stdin, stderr }: CommandContext, { version }: Wanted): Promise<boolean> {
+function question({ args }: CommandContext, { version }: Wanted): string {
   const { op, kind, size, author, time } = version
   const what = `${kind}${size === null ? '' : ` of ${formatSize(size)}`}`
-  await stderr.write(
+  return (
     `${printable(args[0] ?? '')}: version ${op.slice(0, 8)}, ${what} by ${printable(author)}, ${formatTime(time)}\n` +
-      'Its content goes from every node of the realm, and nobody can bring it back. Type yes to go on: ',
+    'Its content goes from every node of the realm, and nobody can bring it back.'
   )
-  return /^yes$/i.test((await readLine(stdin)).trim())
-}
-
-async function readLine(input: AsyncIterable<Uint8Array>): Promise<string> {
-  let text = ''
-  for await (const piece of input) {
-    text += Buffer.from(piece).toString('utf8')
-    if (text.includes('\n') || text.length > 100) break
-  }
-  return text.split('\n')[0] ?? ''
 }
 
 function reportText({ names, chunks, bytes, kept }: Purged): string {

@@ -4,7 +4,8 @@ import { UnavailableError } from '../errors.ts'
 import type { NodeClient } from './client.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command, CommandContext } from './command.ts'
-import { formatTime, printable, writeJson, writeTable } from './output.ts'
+import { agrees, requireAnswer, YES } from './confirm.ts'
+import { counted, formatTime, printable, writeJson, writeTable } from './output.ts'
 
 interface RealmView {
   readonly realm: string
@@ -15,6 +16,8 @@ interface RealmView {
   readonly rootConflict: boolean
   readonly joining: boolean
   readonly generation: number
+  /** What came along into this realm when the node last opened, and what could not; `null`: nothing was moved then. */
+  readonly moved: { readonly names: number; readonly left: number } | null
   readonly members: ReadonlyArray<{
     readonly node: string
     readonly name: string
@@ -60,8 +63,6 @@ export const realmStatus: Command = {
   remote: true,
   run: showRealm,
 }
-
-export const realm: Command = { ...realmStatus, name: 'realm', summary: 'the same as realm status' }
 
 async function showRealm({ options, client, stdout, stderr }: CommandContext): Promise<0> {
   const view = (await (await client()).call('GET', '/api/v1/realm')) as RealmView
@@ -135,23 +136,40 @@ export const joinRealm: Command = {
       context,
       'join',
       { invite: context.args[0]?.trim(), node: context.options.text('as') },
-      ({ state, name, why }) => {
+      ({ state, name, why }, moved) => {
         if (state === 'stored') return 'the invite is kept: zhub serve joins the realm'
         if (state === 'waiting')
           return `the inviter is away, or the invite was used (${why}): the node goes on asking until the invite ends`
-        return `this node is in the realm ${name}`
+        return `this node is in the realm ${name}${broughtAlong(moved)}`
       },
     ),
 }
 
 export const leaveRealm: Command = {
   name: 'realm leave',
-  usage: '',
+  usage: '[--yes]',
   summary: 'take this node, with everything it holds, out of the realm into one of its own',
-  options: [JSON_OPTION],
+  options: [YES, JSON_OPTION],
   takes: [0, 0],
   remote: true,
-  run: (context) => act(context, 'leave', {}, () => 'this node is alone again'),
+  async run(context) {
+    requireAnswer(context)
+    const view = (await (await context.client()).call('GET', '/api/v1/realm')) as RealmView
+    const name = printable(view.name === '' ? 'without a name' : view.name)
+    const question =
+      `This node leaves the realm ${name}: it gets no more of what the others publish, they get no more of what it\n` +
+      'publishes, and its tokens are void there. What it holds comes along. An invite brings it back.'
+    if (view.shared && !(await agrees(context, () => Promise.resolve(question)))) {
+      await context.stderr.write('this node stays\n')
+      return 1
+    }
+    return act(
+      context,
+      'leave',
+      {},
+      (_, moved) => `this node has left the realm ${name} and is alone${broughtAlong(moved)}`,
+    )
+  },
 }
 
 export const cutNode = onNode(
@@ -197,6 +215,12 @@ function onNode(action: string, summary: string, say: (done: Done) => string): C
   }
 }
 
+function broughtAlong(moved: RealmView['moved']): string {
+  if (moved === null) return ''
+  const left = moved.left === 0 ? '' : `; ${moved.left} stay behind, whose content is not here`
+  return `: ${counted(moved.names, 'name')} came along${left}`
+}
+
 function addressesOf({ options }: CommandContext): string[] {
   return (options.text('address') ?? '').split(',').filter((address) => address !== '')
 }
@@ -205,23 +229,36 @@ async function act(
   { options, client, stdout, stderr, signal }: CommandContext,
   action: string,
   json: object,
-  say: (done: Done) => string,
+  say: (done: Done, moved: RealmView['moved']) => string,
 ): Promise<0> {
   const node = await client()
   const done = (await node.call('POST', `/api/v1/realm/${action}`, { json })) as Done
-  if (done.reopensAfter !== undefined) await opensAgain(node, done.reopensAfter, signal)
+  const view = done.reopensAfter === undefined ? undefined : await opensAgain(node, done.reopensAfter, signal)
   if (options.flag('json')) await writeJson(stdout, done)
-  else await stderr.write(`${printable(say(done))}\n`)
+  else await stderr.write(`${printable(say(done, view?.moved ?? null))}\n`)
   return 0
 }
 
-/** Waits until the node has opened its parts anew. */
-async function opensAgain(node: NodeClient, generation: number, signal: AbortSignal): Promise<void> {
+/** Nobody listens: a node that opens anew does. */
+function isGone(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if ('code' in cause && (cause.code === 'ECONNREFUSED' || cause.code === 'ENOENT')) return true
+  }
+  return false
+}
+
+/** Waits until the node has opened its parts anew. @throws {UnavailableError} when it does not, or has ended. */
+async function opensAgain(node: NodeClient, generation: number, signal: AbortSignal): Promise<RealmView> {
   for (const byMs = Date.now() + REOPEN_MS; ; await sleep(ASK_EVERY_MS, undefined, { signal })) {
     try {
       const view = (await node.call('GET', '/api/v1/realm')) as RealmView
-      if (view.generation > generation) return
+      if (view.generation > generation) return view
     } catch (error) {
+      if (isGone(error)) {
+        throw new UnavailableError('the node has ended: what it was asked for is done at its next start', {
+          cause: error,
+        })
+      }
       const isAway = error instanceof UnavailableError || error instanceof RemoteError
       if (!isAway || Date.now() > byMs) throw error
     }

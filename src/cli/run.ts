@@ -11,7 +11,7 @@ import {
   type OfflineNode,
 } from './command.ts'
 import { COMMANDS } from './commands.ts'
-import { commandHelp, overview } from './help.ts'
+import { commandHelp, groupHelp, overview } from './help.ts'
 import { version } from './version.ts'
 import { REMOTE_OPTIONS, remoteOf, type Remote } from './remote-options.ts'
 import { ReaderGoneError, StreamOutput, printable, type Output, type TerminalStream } from './output.ts'
@@ -67,7 +67,7 @@ async function run(
   stderr: StreamOutput,
 ): Promise<ExitCode> {
   const { command, rest } = findCommand(words)
-  if (command === undefined) return explain(words[0], stdout, stderr)
+  if (command === undefined) return explain(words, stdout, stderr)
   if (wantsHelp(rest)) {
     await stdout.write(commandHelp(command, program.settings))
     return 0
@@ -95,7 +95,8 @@ async function run(
 }
 
 /** Help where it is asked for; on stderr, as a mistake, where nothing is. @throws {UsageError} for an unknown word. */
-async function explain(word: string | undefined, stdout: Output, stderr: Output): Promise<ExitCode> {
+async function explain(words: readonly string[], stdout: Output, stderr: Output): Promise<ExitCode> {
+  const [word, next] = words
   if (word === undefined) {
     await stderr.write(overview(COMMANDS))
     return 2
@@ -104,8 +105,12 @@ async function explain(word: string | undefined, stdout: Output, stderr: Output)
     await stdout.write(overview(COMMANDS))
     return 0
   }
-  const longer = COMMANDS.map(({ name }) => name).filter((name) => name.startsWith(`${word} `))
-  if (longer.length > 0) throw new UsageError(`${word} what? ${longer.join(', ')}`)
+  const group = COMMANDS.filter(({ name }) => name.startsWith(`${word} `))
+  if (group.length > 0) {
+    const isAsked = next !== undefined && (isHelp(next) || next === 'help')
+    await (isAsked ? stdout : stderr).write(groupHelp(word, group))
+    return isAsked ? 0 : 2
+  }
   throw new UsageError(`no command ${JSON.stringify(printable(word))}`)
 }
 

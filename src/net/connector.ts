@@ -44,6 +44,8 @@ const HEALED_PAUSE_MS = 10 * SECOND_MS
 /** A node with neighbours enough meets one more so often: two halves of a realm must not stay apart. */
 const EXPLORE_MS = 2 * MINUTE_MS
 const FLUSH_MS = 30 * SECOND_MS
+/** Between two rounds at least: what rings without end must not keep the node from anything else. */
+const ROUND_MS = 5
 
 /**
  * Keeps this node connected: with every static peer, and with members up to a number, those that were there lately
@@ -132,6 +134,7 @@ export class Connector {
       if (this.#search.dueMs <= now) this.#track(this.#search.run(signal, () => this.#missing() > 0))
       if (this.#flushMs <= now) this.#flush(now)
       await this.#bell.wait(Math.max(1, this.#nextMs(now) - now), { signal }).catch(() => {})
+      await scheduler.sleep(ROUND_MS, { signal }).catch(() => {})
     }
   }
 

@@ -77,7 +77,10 @@ export function createReplicator({
     scheduler,
     log,
     isMember: (peer) => realm.governance.isMember(peer),
-    onChange: (listener) => repositories.subscribe(listener),
+    onChange: (listener) => {
+      const ends = [repositories.subscribe(listener), realm.subscribe(listener)]
+      return () => ends.forEach((end) => end())
+    },
     onPulled,
     replica: {
       realm: realm.id,

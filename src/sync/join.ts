@@ -114,7 +114,7 @@ export async function requestJoin(
     try {
       const inviter = await host.connect(address, options)
       const channel = await host.open(inviter, JOIN_PROTOCOL, { ...OPTIONS, ...options })
-      return { inviter, records: await ask(channel, { realm, secret, ...self }) }
+      return { inviter, records: await ask(channel, { realm, secret, ...self }, options) }
     } catch (error) {
       options.signal?.throwIfAborted()
       if (!(error instanceof UnavailableError)) throw error
@@ -124,11 +124,13 @@ export async function requestJoin(
   throw failure
 }
 
-async function ask(channel: Channel, request: JoinRequest): Promise<Uint8Array[]> {
+async function ask(channel: Channel, request: JoinRequest, { signal }: AbortOptions): Promise<Uint8Array[]> {
   const timer = setTimeout(
     () => channel.abort(new UnavailableError('the inviter does not answer')),
     ANSWER_WITHIN_MS,
   )
+  const stop = () => channel.abort(new UnavailableError('this node stops'))
+  signal?.addEventListener('abort', stop, { once: true })
   try {
     await channel.send(encodeJoinRequest(request))
     return await collect(channel)
@@ -139,6 +141,7 @@ async function ask(channel: Channel, request: JoinRequest): Promise<Uint8Array[]
       : new UnavailableError('the line to the inviter broke', { cause: error })
   } finally {
     clearTimeout(timer)
+    signal?.removeEventListener('abort', stop)
   }
 }
 

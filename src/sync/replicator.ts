@@ -35,7 +35,7 @@ export interface ReplicatorDeps {
   readonly log: Logger
   /** May a peer be asked and answered? */
   readonly isMember: (peer: Uint8Array) => boolean
-  /** Tells of each change of a repository; answers how to end that. */
+  /** Tells of each change of a repository, and of governance; answers how to end that. */
   readonly onChange: (listener: () => void) => () => void
   readonly onPulled: (peer: Uint8Array, pulled: Pulled) => void
 }
@@ -122,14 +122,13 @@ export class Replicator {
     else neighbour.bell.ring()
   }
 
-  /** Who is a member may have changed: takes leave of who is none, meets who has become one, and tells the others. */
+  /** Who is a member may have changed: takes leave of who is none, and meets who has become one. */
   review(): void {
     const { host, isMember } = this.#deps
     for (const id of [...this.#neighbours.keys()]) {
       if (!isMember(Buffer.from(id, 'hex'))) void this.#end(id)
     }
     for (const { key } of host.peers()) this.#meet(key)
-    this.#change.ring()
   }
 
   /** Pulls from every peer soon, without waiting for a hint. */

@@ -23,7 +23,7 @@ export interface NodeProcess extends Banner {
   readonly pid: number
   /** SIGKILL; resolves once the process is gone. */
   kill(): Promise<void>
-  /** SIGTERM; resolves to the exit code. */
+  /** SIGTERM; resolves to the exit code, `null` for a node that had to be killed. */
   stop(): Promise<number | null>
   /** What the node wrote to stderr so far. */
   log(): string
@@ -85,11 +85,16 @@ function readBanner(line: string | undefined): Banner | string {
   return isWhole ? (banner as Banner) : (banner.error?.message ?? line)
 }
 
+/** Far more than a node needs (interfaces.md: 10 s): a test of one that does not end fails, and does not hang. */
+const END_WITHIN_MS = 30_000
+
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
   if (child.exitCode === null && child.signalCode === null) {
     const exited = once(child, 'exit')
     child.kill(signal)
+    const timer = setTimeout(() => child.kill('SIGKILL'), END_WITHIN_MS)
     await exited
+    clearTimeout(timer)
   }
   return child.exitCode
 }

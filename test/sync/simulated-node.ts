@@ -38,6 +38,7 @@ export function encodeCut({ node, ends }: Cut): Uint8Array {
 /** Governance of the test's own: cuts, which say what counts. */
 class TestGovernance implements GovernanceRecords {
   readonly records: Map<string, Uint8Array>
+  readonly listeners = new Set<() => void>()
   readonly #authority: TestAuthority
 
   constructor(records: Map<string, Uint8Array>, authority: TestAuthority) {
@@ -63,6 +64,7 @@ class TestGovernance implements GovernanceRecords {
   add(records: readonly Uint8Array[]): void {
     for (const record of records) this.records.set(createHash('sha256').update(record).digest('hex'), record)
     this.#apply()
+    for (const listener of this.listeners) listener()
   }
 
   #apply(): void {
@@ -184,7 +186,10 @@ export class SimulatedNode {
         governance.add(records)
         await this.repositories.recount(this.#members)
       },
-      subscribe: () => () => {},
+      subscribe: (listener) => {
+        governance.listeners.add(listener)
+        return () => governance.listeners.delete(listener)
+      },
     }
   }
 
@@ -226,6 +231,11 @@ export class SimulatedNode {
   decide(record: Uint8Array): void {
     this.#governance.add([record])
     if (this.isRunning) void this.repositories.recount(this.#members).catch(() => {})
+  }
+
+  /** Does it know what the realm has decided? */
+  knows(record: Uint8Array): boolean {
+    return [...this.#records.values()].some((one) => equalBytes(one, record))
   }
 
   hurry(): void {
