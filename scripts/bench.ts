@@ -9,6 +9,7 @@ const BENCHMARKS: Readonly<Record<string, string>> = {
   resp: 'bench-resp.js',
   start: 'bench-resp-start.js',
   merge: 'bench-merge.js',
+  names: 'bench-names.js',
 }
 
 const wanted = process.argv.slice(2)
