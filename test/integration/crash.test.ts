@@ -15,6 +15,8 @@ const ROUNDS = Number(process.env['ZHUB_CRASH_ROUNDS'] ?? 50)
 const SEED = Number(process.env['ZHUB_CRASH_SEED'] ?? Date.now() % 1_000_000)
 const NAMES = ['alpha', 'beta', 'gamma', 'delta']
 
+const EMPTY = Buffer.alloc(0)
+
 /** What was sent for a name, by the marker file in it, and what the node acknowledged. */
 interface Ledger {
   readonly sent: Map<string, Set<string>>
@@ -29,6 +31,7 @@ describe('kill -9', () => {
     const ledger: Ledger = { sent: new Map(), acknowledged: new Map() }
     let uploads = 0
     try {
+      const uploadMs = await measureUpload(join(folder, 'measured'))
       for (let round = 0; round <= ROUNDS; round++) {
         const node = await startNode(join(folder, 'data'))
         try {
@@ -39,7 +42,9 @@ describe('kill -9', () => {
           )
           await checkLedger(node, ledger)
           if (round % 5 === 0 || round === ROUNDS) await checkStore(node)
-          if (round < ROUNDS) uploads += await uploadUntilKilled(node, ledger, random, round)
+          if (round < ROUNDS) {
+            uploads += await uploadUntilKilled(node, ledger, { round, killAfterMs: 3 * random() * uploadMs })
+          }
         } finally {
           await node.kill()
         }
@@ -51,12 +56,25 @@ describe('kill -9', () => {
   })
 })
 
+/** How long uploads to every name at once take a node that has just started, on this machine as busy as it is. */
+async function measureUpload(data: string): Promise<number> {
+  const node = await startNode(data)
+  try {
+    const archives = await Promise.all(NAMES.map((name, at) => archiveOf(name, at)))
+    const startMs = performance.now()
+    const answers = await Promise.all(NAMES.map((name, at) => upload(node, name, archives[at] ?? EMPTY)))
+    assert.deepEqual(new Set(answers), new Set([200]))
+    return performance.now() - startMs
+  } finally {
+    await node.kill()
+  }
+}
+
 /** Uploads to every name at once, again and again, and kills the node somewhere in between. */
 async function uploadUntilKilled(
   node: NodeProcess,
   ledger: Ledger,
-  random: () => number,
-  round: number,
+  { round, killAfterMs }: { readonly round: number; readonly killAfterMs: number },
 ): Promise<number> {
   let killed = false
   let acknowledged = 0
@@ -71,7 +89,7 @@ async function uploadUntilKilled(
       ledger.acknowledged.set(name, { marker, later: new Set() })
     }
   })
-  await sleep(100 + random() * 1200)
+  await sleep(killAfterMs)
   killed = true
   await node.kill()
   await Promise.all(writers)
