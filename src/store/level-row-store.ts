@@ -1,4 +1,4 @@
-import { EMPTY, fromUtf8 } from '../util/bytes.ts'
+import { compareBytes, EMPTY, fromUtf8 } from '../util/bytes.ts'
 import type { AbortOptions } from '../util/units.ts'
 import { inStore, inStoreSync } from './level-errors.ts'
 import { LevelWriter, type ByteDatabase } from './level-writer.ts'
@@ -101,12 +101,15 @@ export class LevelRowStore implements RowStore {
     return full
   }
 
-  #range(space: Space, { gte, gt, lt, lte, reverse = false, limit = -1 }: RowRange) {
-    const above = gt === undefined ? { gte: this.#key(space, gte ?? EMPTY) } : { gt: this.#key(space, gt) }
+  /** LevelDB heeds one bound of each side: of two the narrower. */
+  #range(space: Space, { gte = EMPTY, gt, lt, lte, reverse = false, limit = -1 }: RowRange) {
+    const isAfter = gt !== undefined && compareBytes(gt, gte) >= 0
+    const above = isAfter ? { gt: this.#key(space, gt) } : { gte: this.#key(space, gte) }
     const end = Uint8Array.from(this.#prefix(space)) // a copy: `slice` of a Buffer is none
     end[end.length - 1] = SEPARATOR + 1
+    const isUpTo = lte !== undefined && (lt === undefined || compareBytes(lte, lt) < 0)
     const last = lt === undefined ? end : this.#key(space, lt)
-    const below = lte === undefined ? { lt: last } : { lte: this.#key(space, lte) }
+    const below = isUpTo ? { lte: this.#key(space, lte) } : { lt: last }
     return { ...above, ...below, reverse, limit }
   }
 }

@@ -9,7 +9,7 @@ export type RowChange =
   | { readonly type: 'put'; readonly space: Space; readonly key: Uint8Array; readonly value: Uint8Array }
   | { readonly type: 'delete'; readonly space: Space; readonly key: Uint8Array }
 
-/** Bounds of a range of keys, byte-wise order; missing bounds are open. */
+/** Bounds of a range of keys, byte-wise order; missing bounds are open, and all that are given hold. */
 export interface RowRange {
   readonly gte?: Uint8Array
   readonly gt?: Uint8Array

@@ -48,6 +48,12 @@ export class Host {
     return { sentBytes: link.stats64.tx.bytes, receivedBytes: link.stats64.rx.bytes }
   }
 
+  /** What the host sends, at most so fast from now on, Mbit/s; `undefined` takes the bound away. */
+  setRate(rateMbit: number | undefined): void {
+    if (rateMbit !== undefined) shape(this.namespace, 'eth0', rateMbit)
+    else execFileSync('tc', ['-n', this.namespace, 'qdisc', 'del', 'dev', 'eth0', 'root'])
+  }
+
   /** The host's line down, or up again. */
   setLine(isUp: boolean): void {
     ip('-n', this.namespace, 'link', 'set', 'eth0', isUp ? 'up' : 'down')

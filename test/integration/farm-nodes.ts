@@ -14,6 +14,10 @@ import { cleanEnvironment, PROGRAM, startNode, type NodeProcess } from './node-p
 const MOUNT = fileURLToPath(new URL('mount.js', import.meta.url))
 /** Asking a node again what it does not show yet. */
 const POLL_MS = 100
+/** For one command, or one answer: none of them may hold up a test for ever. */
+const COMMAND_MS = 90_000
+/** Of a node's log, what a report shows; characters. */
+const LOG_TAIL = 6000
 
 export interface FarmNodesOptions extends HostsOptions {
   readonly settings?: Readonly<Record<string, string>>
@@ -26,6 +30,8 @@ export class FarmNode {
   readonly host: Host
   readonly data: string
   readonly #settings: Readonly<Record<string, string>>
+  /** Of the processes that have ended. */
+  readonly #logs: string[] = []
   process: NodeProcess | undefined
 
   constructor(name: string, host: Host, data: string, settings: Readonly<Record<string, string>>) {
@@ -43,12 +49,18 @@ export class FarmNode {
   }
 
   async stop(): Promise<void> {
-    await this.process?.stop()
-    this.process = undefined
+    await this.#end((running) => running.stop())
   }
 
   async kill(): Promise<void> {
-    await this.process?.kill()
+    await this.#end((running) => running.kill())
+  }
+
+  async #end(how: (running: NodeProcess) => Promise<unknown>): Promise<void> {
+    const running = this.process
+    if (running === undefined) return
+    await how(running)
+    this.#logs.push(running.log())
     this.process = undefined
   }
 
@@ -62,10 +74,26 @@ export class FarmNode {
   attempt(...words: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
     const env = cleanEnvironment({ ZHUB_DATA: this.data, ZHUB_MIN_FREE: '0', ...this.#settings })
     return new Promise((resolve) => {
-      execFile(process.execPath, [PROGRAM, ...words], { env }, (error, stdout, stderr) => {
-        resolve({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr })
-      })
+      execFile(
+        process.execPath,
+        [PROGRAM, ...words],
+        { env, timeout: COMMAND_MS },
+        (error, stdout, stderr) => {
+          resolve({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr })
+        },
+      )
     })
+  }
+
+  /** `zhub status`, the names it lists, and the end of its log. */
+  async report(): Promise<string> {
+    const said = this.process === undefined ? 'it does not run' : (await this.attempt('status')).stdout
+    const names = (await this.attempt('ls')).stdout.trim().split('\n').join(' ')
+    const log = this.#logs
+      .concat(this.process?.log() ?? '')
+      .join('--- started again\n')
+      .slice(-LOG_TAIL)
+    return `=== ${this.name}\n${said}lists: ${names}\nlog:\n${log}`
   }
 
   async json<T>(...words: readonly string[]): Promise<T> {
@@ -100,17 +128,32 @@ export class FarmNode {
 
   /** Everything this node lists, as a client in its network mounts it. */
   async mount(): Promise<Mounted> {
-    const child = this.host.spawn(process.execPath, [MOUNT, 'http://127.0.0.1:5555', '127.0.0.1:9900'], {
+    return JSON.parse(await this.#client([MOUNT, 'http://127.0.0.1:5555', '127.0.0.1:9900'])) as Mounted
+  }
+
+  /** The status that the API answers in its network to whoever has this token. */
+  async statusWith(token: string, path: string): Promise<number> {
+    const ask =
+      'fetch(process.argv[1],{headers:{authorization:`Bearer ${process.argv[2]}`}}).then(a=>console.log(a.status))'
+    return Number(await this.#client(['-e', ask, `http://127.0.0.1:5555${path}`, token]))
+  }
+
+  /** Stdout of a program of Node's on this host. */
+  async #client(args: readonly string[]): Promise<string> {
+    const child = this.host.spawn(process.execPath, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: COMMAND_MS,
     })
     let [stdout, stderr] = ['', '']
     child.stdout?.on('data', (piece) => (stdout += String(piece)))
     child.stderr?.on('data', (piece) => (stderr += String(piece)))
     const code = await new Promise((resolve) => child.once('close', resolve))
     assert.equal(code, 0, `${this.name}: ${stderr}`)
-    return JSON.parse(stdout) as Mounted
+    return stdout
   }
 }
+
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 
 interface Answer {
   readonly status: number
@@ -130,6 +173,7 @@ function send(options: RequestOptions, body?: Buffer): Promise<Answer> {
       })
     })
     sent.on('error', reject)
+    sent.setTimeout(COMMAND_MS, () => sent.destroy(new Error(`${options.path}: no answer`)))
     sent.end(body)
   })
 }
@@ -140,9 +184,13 @@ export class FarmNodes {
   readonly all: readonly FarmNode[]
   readonly #folder: string
 
+  /** Whoever ends the test before its time leaves no process and no host behind either. */
+  readonly #interrupted = () => void this.close().finally(() => process.exit(1))
+
   private constructor(hosts: Hosts, folder: string, settings: Readonly<Record<string, string>>) {
     this.hosts = hosts
     this.#folder = folder
+    for (const signal of SIGNALS) process.on(signal, this.#interrupted)
     this.all = hosts.all.map((host, at) => {
       const name = String.fromCharCode(65 + at)
       return new FarmNode(name, host, join(folder, name), settings)
@@ -161,16 +209,26 @@ export class FarmNodes {
   /** Starts all; the first one's realm, which the others join by its invites. */
   async found(name = 'farm'): Promise<void> {
     await Promise.all(this.all.map((node) => node.start()))
-    const [first, ...others] = this.all
-    await first?.zhub('realm', 'create', name)
-    for (const node of others)
-      await node.zhub('realm', 'join', (await first?.zhub('realm', 'invite'))?.trim() ?? '')
+    const first = this.at(0)
+    await first.zhub('realm', 'create', name)
+    const joining: Array<Promise<string>> = []
+    for (const node of this.all.slice(1)) {
+      const invite = await first.zhub('realm', 'invite')
+      joining.push(node.zhub('realm', 'join', invite.trim()))
+    }
+    await Promise.all(joining)
+  }
+
+  /** What every node says of itself and has logged, for whoever reads why a test failed. */
+  async report(): Promise<string> {
+    return (await Promise.all(this.all.map((node) => node.report()))).join('\n')
   }
 
   async close(): Promise<void> {
     await Promise.all(this.all.map((node) => node.kill()))
     this.hosts.close()
     await rm(this.#folder, { recursive: true, force: true })
+    for (const signal of SIGNALS) process.off(signal, this.#interrupted)
   }
 }
 

@@ -63,6 +63,12 @@ export function testRowStore(name: string, open: (t: TestContext) => Promise<Row
       assert.deepEqual(await readRows(store, 'a', { gt: b, lte: d }), ['c=', 'd='])
       assert.deepEqual(await readRows(store, 'a', { lt: d, reverse: true, limit: 2 }), ['c=', 'b='])
       assert.deepEqual(await readRows(store, 'a', { gt: d, lt: b }), [])
+      // Of two bounds on one side both hold.
+      assert.deepEqual(await readRows(store, 'a', { gt: b, gte: d, lte: d }), ['d='])
+      assert.deepEqual(await readRows(store, 'a', { gt: d, gte: b, lt: d }), [])
+      assert.deepEqual(await readRows(store, 'a', { gt: b, gte: b, lt: d, lte: d }), ['c='])
+      assert.deepEqual(await readRows(store, 'a', { gt: d, gte: b }), ['\u00ff='])
+      assert.deepEqual(await readRows(store, 'a', { lt: d, lte: b }), ['a=', 'aa=', 'b='])
     })
 
     it('a range shows the state of its first step', async (t) => {
