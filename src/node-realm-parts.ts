@@ -14,6 +14,7 @@ import { PendingJoin } from './repo/pending-join.ts'
 import type { RealmAdmin } from './repo/realm-admin.ts'
 import type { Realm } from './repo/realm.ts'
 import { rotateIfDue } from './repo/rotation.ts'
+import { whyCutOff } from './repo/standing.ts'
 import type { Tokens } from './repo/tokens.ts'
 import type { Database } from './store/database.ts'
 import { RowFlistStore } from './store/row-flist-store.ts'
@@ -95,6 +96,11 @@ export async function openNodeRealm(
     (opened) => opened.stop(),
   )
   if (isPublic) joiner.start()
+  await parts.open(
+    'standing',
+    () => watchStanding(realm, node.publicKey, log),
+    (unsubscribe) => unsubscribe(),
+  )
   const directory = folder.keys
   const addresses = () => replicated.addresses
   const hasPeers = () => replicated.peers().some(({ connected }) => connected)
@@ -108,4 +114,18 @@ export async function openNodeRealm(
     })
   }
   return nodeRealm
+}
+
+/** Says in the log when what this node signs ceases to count, and when it counts again. */
+function watchStanding(realm: Realm, node: Uint8Array, log: Logger): () => void {
+  let why: string | undefined
+  const look = () => {
+    const before = why
+    why = whyCutOff(realm.governance, node)
+    if (why !== undefined && before === undefined) log.error(why)
+    if (why === undefined && before !== undefined)
+      log.info('what this node signs counts again: the cut was taken back')
+  }
+  look()
+  return realm.subscribe(look)
 }

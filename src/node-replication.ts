@@ -23,7 +23,7 @@ import { equalBytes } from './util/bytes.ts'
 import { every } from './util/every.ts'
 import type { Parts } from './util/lifecycle.ts'
 import { systemScheduler as scheduler } from './util/scheduler.ts'
-import { MINUTE_MS } from './util/units.ts'
+import { MINUTE_MS, SECOND_MS } from './util/units.ts'
 
 export interface ReplicationParts extends Omit<ReplicationDeps, 'host' | 'realm' | 'scheduler'> {
   readonly realm: Realm
@@ -38,6 +38,8 @@ export interface Farm {
   readonly replication: Replication
 }
 
+/** For a node that was cut to hear of it, over the channels that it has. */
+const FAREWELL_MS = 2 * SECOND_MS
 const PROVIDE_EVERY_MS = 5 * MINUTE_MS
 
 /** Opens in this order: who answers must be there before anybody is called. They close in reverse. */
@@ -100,6 +102,7 @@ function openHost(
     listen,
     announce,
     parts,
+    farewellMs: FAREWELL_MS,
     admits: (peer) => realm.governance.isMember(peer),
     admitsGuest: (peer) =>
       guides.some((key) => equalBytes(key, peer)) || guests?.admitsGuest?.(peer) === true,

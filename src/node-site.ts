@@ -3,6 +3,8 @@ import { publicChunkAddress } from './chunk-address.ts'
 import type { Config } from './config.ts'
 import type { SiteOptions } from './http/deps.ts'
 import type { Identity } from './repo/identity.ts'
+import type { Realm } from './repo/realm.ts'
+import { whyCutOff } from './repo/standing.ts'
 import { formatHostPort, type HostPort } from './util/parse.ts'
 
 /** What the HTTP side presents of the settings. `resp` and `http` are where the node listens. */
@@ -31,8 +33,14 @@ export function siteOptions(
 }
 
 /** What the operator should know, one sentence each. */
-export function warningsOf(config: Config, site: SiteOptions, identity: Identity): string[] {
+export function warningsOf(
+  config: Config,
+  site: SiteOptions,
+  { identity, realm }: { readonly identity: Identity; readonly realm: Realm },
+): string[] {
   const warnings: string[] = []
+  const cut = whyCutOff(realm.governance, identity.node.publicKey)
+  if (cut !== undefined) warnings.push(cut)
   if (site.publicChunks === undefined && config.flistBackend !== 'keep') {
     warnings.push('flists are served without a chunk address: set ZHUB_PUBLIC_URL or ZHUB_PUBLIC_CHUNKS')
   }

@@ -2,7 +2,9 @@
 import type { Config } from './config.ts'
 import type { MetricSource } from './http/metrics.ts'
 import type { Identity } from './repo/identity.ts'
+import type { Realm } from './repo/realm.ts'
 import type { SignedRepositories } from './repo/repositories.ts'
+import { whyCutOff } from './repo/standing.ts'
 import type { RespServer } from './resp/server.ts'
 import type { Database } from './store/database.ts'
 import type { Replicated } from './sync/replicated.ts'
@@ -13,6 +15,7 @@ interface StatusParts {
   readonly config: Config
   readonly version: string
   readonly identity: Identity
+  readonly realm: Pick<Realm, 'governance'>
   readonly repositories: SignedRepositories
   readonly database: Database
   readonly replicated: Pick<Replicated, 'frontierAgeS'>
@@ -25,6 +28,7 @@ export function statusOf({
   config,
   version,
   identity,
+  realm,
   repositories,
   database,
   replicated,
@@ -38,6 +42,7 @@ export function statusOf({
       node: toHex(identity.node.publicKey),
       realm: toHex(identity.realm),
       readonly: config.readonly,
+      cut: whyCutOff(realm.governance, identity.node.publicKey) !== undefined,
       uptime: Math.floor((clock() - startedAtMs) / SECOND_MS),
       frontierAge: Math.floor(replicated.frontierAgeS()),
       counts: { repositories: repositories.list().length, flists: flistCount(repositories), chunks, bytes },

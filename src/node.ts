@@ -22,6 +22,7 @@ import { Judging } from './repo/judging.ts'
 import { openSeed } from './repo/keys.ts'
 import { tokenRealm } from './repo/own-realm.ts'
 import type { Realm } from './repo/realm.ts'
+import { requireStanding } from './repo/standing.ts'
 import { openRepositories, type SignedRepositories } from './repo/repositories.ts'
 import { Tokens, type TokensDeps } from './repo/tokens.ts'
 import { Purger } from './purger.ts'
@@ -182,7 +183,7 @@ async function openParts(
     tokenFile: folder.tokenFile,
     newAdminToken: admin.isNew ? admin.token : undefined,
     chunkWrites: config.respPassword !== undefined && !config.readonly,
-    warnings: warningsOf(config, site, kept.identity),
+    warnings: warningsOf(config, site, kept),
     controlSocket: kept.controlSocket,
     repositories,
     realm: kept.realm,
@@ -206,9 +207,10 @@ function httpDeps(
   { database, folder, ingest, jobs, purger, site, ...open }: Open,
 ): Omit<HttpDeps, 'realm'> {
   const { chunks } = database
-  const { repositories, flists, leases, replicated, inspector, merger, codec, tokens } = open
+  const { repositories, flists, leases, replicated, inspector, merger, codec, tokens, requireStanding } = open
   return {
     ...{ repositories, flists, chunks, leases, replicated, inspector, merger, codec, tokens, log, clock },
+    requireStanding,
     receiver: { receive: (id, bytes) => receiveChunk(chunks, id, bytes) },
     space: database.space,
     isMember: ({ host, port }) => host === site.publicChunks?.host && port === site.publicChunks.port,
@@ -258,6 +260,7 @@ async function openKept(
   const { identity, realm, admin: realmAdmin, moved } = inRealm
   const leases = new RowLeases(rows, clock)
   const isPurged = (flist: Uint8Array) => realm.governance.isPurged(flist)
+  const standing = () => requireStanding(realm.governance, identity.node.publicKey)
   const flists = new RowFlistStore(rows, chunks, isPurged)
   const tokens = openTokens(config, identity, { rows, clock, realm: tokenRealm(realm, realmAdmin) })
   if (realm.isShared) await tokens.shareRevocations()
@@ -268,6 +271,7 @@ async function openKept(
     clock,
     authority: () => realm.governance,
     isPurged,
+    requireStanding: standing,
     holds: holdsOf(config.farm.subscription, flists),
   })
   const onError = (error: unknown) => log.error('judging operations anew', {}, error)
@@ -292,6 +296,7 @@ async function openKept(
     leases,
     flists,
     invites,
+    requireStanding: standing,
   }
 }
 

@@ -9,6 +9,8 @@ interface Status {
   readonly node: string
   readonly realm: string
   readonly readonly: boolean
+  /** Its realm has cut it: what it signs counts nowhere. A node of the first release does not say. */
+  readonly cut?: boolean
   readonly uptime: number
   readonly frontierAge: number
   readonly counts: {
@@ -35,7 +37,7 @@ export const status: Command = {
   options: [
     {
       name: 'json',
-      help: '{version, node, realm, readonly, uptime, frontierAge, counts, disk}; the rest: zhub peers --json',
+      help: '{version, node, realm, readonly, cut, uptime, frontierAge, counts, disk}; the rest: zhub peers --json',
     },
   ],
   takes: [0, 0],
@@ -57,14 +59,20 @@ export const status: Command = {
 
 type Fact = readonly [key: string, value: string]
 
-function factsOf({ version, node, realm, readonly, uptime, counts, disk }: Status): Fact[] {
+function writesOf({ readonly, cut }: Pick<Status, 'readonly' | 'cut'>): string {
+  if (cut === true)
+    return 'refused: this node was cut from its realm; an administrator uncuts it, or it leaves'
+  return readonly ? 'refused: the node is read-only' : 'taken'
+}
+
+function factsOf({ version, node, realm, uptime, counts, disk, ...found }: Status): Fact[] {
   const isLow = disk.free < disk.low
   return [
     ['version', version],
     ['node', node],
     ['realm', realm],
     ['up', formatDuration(uptime)],
-    ['writes', readonly ? 'refused: the node is read-only' : 'taken'],
+    ['writes', writesOf(found)],
     ['holds', `${counted(counts.flists, 'flist')} in ${counts.repositories} repositories`],
     ['chunks', `${counts.chunks}, ${formatSize(counts.bytes)}`],
     ['disk', `${formatSize(disk.free)} free${isLow ? `, below the mark of ${formatSize(disk.low)}` : ''}`],

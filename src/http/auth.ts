@@ -28,6 +28,8 @@ export interface GatekeeperDeps {
   readonly credentials: Credentials
   readonly sessions: Sessions
   readonly clock: Clock
+  /** @throws {ForbiddenError} where nothing may be written, whoever asks. */
+  readonly requireStanding?: (() => void) | undefined
 }
 
 /** Decides about a request before its handler runs. Refusals are thrown, in the style of the route. */
@@ -36,17 +38,19 @@ export class Gatekeeper {
   readonly #sessions: Sessions
   readonly #options: AuthOptions
   readonly #addressOf: ClientAddress
+  readonly #requireStanding: () => void
   readonly #failures: AddressLimiter
   readonly #mutations: AddressLimiter
 
   constructor(
-    { credentials, sessions, clock }: GatekeeperDeps,
+    { credentials, sessions, clock, requireStanding }: GatekeeperDeps,
     options: AuthOptions,
     trustedProxies: readonly string[],
   ) {
     this.#credentials = credentials
     this.#sessions = sessions
     this.#options = options
+    this.#requireStanding = requireStanding ?? (() => {})
     this.#addressOf = clientAddress(trustedProxies)
     this.#failures = new AddressLimiter(FAILED_SIGN_INS, clock)
     this.#mutations = new AddressLimiter(MUTATIONS, clock)
@@ -62,6 +66,7 @@ export class Gatekeeper {
     if (route.access === 'admin' && !actor.isAdministrator) {
       throw new Refusal(envelope(403, 'this is for the Administrator alone'))
     }
+    this.#checkStanding(route)
     return actor
   }
 
@@ -77,6 +82,11 @@ export class Gatekeeper {
       if (!(error instanceof UnavailableError)) this.#failures.take(address) // a server that is down proves nothing
       throw error
     }
+  }
+
+  /** Before the body: an upload is not received for nothing. */
+  #checkStanding(route: Route): void {
+    if (isSigned(route)) this.#requireStanding()
   }
 
   #admitMutation(request: IncomingMessage): void {
@@ -145,6 +155,11 @@ export class Gatekeeper {
   #address(request: IncomingMessage): string {
     return this.#addressOf(request.socket.remoteAddress ?? '', headerOf(request, 'x-forwarded-for'))
   }
+}
+
+/** Does it end in an operation of this node's, or in chunks? */
+function isSigned({ mutates, access, writes }: Route): boolean {
+  return mutates === true && (access === 'user' || writes === true)
 }
 
 /** What a read-only node has for a route that writes: a page for people, an error for programs. */

@@ -120,6 +120,8 @@ export interface HttpDeps {
   readonly threeBot?: ThreeBotLogin | undefined
   readonly operator: Operator
   readonly realm: RealmOperator
+  /** @throws {ForbiddenError} where what this node signs counts nowhere: it was cut. */
+  readonly requireStanding?: () => void
   /** The body of `GET /api/v1/status`. */
   readonly status: () => Promise<object> | object
   readonly log: Logger

@@ -26,7 +26,7 @@ export interface Site extends HttpDeps {
 }
 
 export function createSite(deps: HttpDeps, options: SiteOptions, trustedProxies: readonly string[]): Site {
-  const { tokens, jwts, clock = Date.now } = deps
+  const { tokens, jwts, clock = Date.now, requireStanding } = deps
   const credentials = new Credentials(tokens, jwts, options)
   const sessions = new Sessions(options.publicUrl, clock)
   const library = new FlistReader(deps)
@@ -38,7 +38,7 @@ export function createSite(deps: HttpDeps, options: SiteOptions, trustedProxies:
     credentials,
     sessions,
     jobs: new Jobs(deps.log, clock),
-    gatekeeper: new Gatekeeper({ credentials, sessions, clock }, options, trustedProxies),
+    gatekeeper: new Gatekeeper({ credentials, sessions, clock, requireStanding }, options, trustedProxies),
     served: new ServedFlists(library, deps.inspector, { ...options, cacheBytes: options.cacheBytes / 2 }),
     views: new FlistViews(library, deps.inspector, { ...options, cacheBytes: options.cacheBytes / 8 }),
   }

@@ -15,6 +15,8 @@ import type { TrafficTotals } from './traffic.ts'
 export interface Libp2pHostOptions extends Libp2pNodeOptions {
   /** How long a guest that called may stay connected. */
   readonly guestMs?: number
+  /** How long who is no longer admitted stays connected, to hear so; no time by default. */
+  readonly farewellMs?: number
 }
 
 /** A `PeerHost` with what only a real network has. */
@@ -31,7 +33,7 @@ type Listener = Parameters<PeerHost['subscribe']>[0]
 
 /** Peers over TCP, noise and yamux. */
 export async function openLibp2pHost(options: Libp2pHostOptions): Promise<NetworkHost> {
-  return new Libp2pHost(await createLibp2pNode(options), options.guestMs ?? GUEST_MS)
+  return new Libp2pHost(await createLibp2pNode(options), options)
 }
 
 class Libp2pHost implements NetworkHost {
@@ -39,6 +41,7 @@ class Libp2pHost implements NetworkHost {
   readonly #libp2p: Libp2p
   readonly #gate: Gate
   readonly #guestMs: number
+  readonly #farewellMs: number
   readonly #traffic = new Traffic()
   readonly #listeners = new Set<Listener>()
   readonly #addresses = new Map<string, readonly string[]>()
@@ -47,10 +50,11 @@ class Libp2pHost implements NetworkHost {
   /** Channels that peers opened, by protocol and peer. */
   readonly #inbound = new Map<string, number>()
 
-  constructor({ libp2p, gate, key }: Libp2pNode, guestMs: number) {
+  constructor({ libp2p, gate, key }: Libp2pNode, { guestMs = GUEST_MS, farewellMs = 0 }: Libp2pHostOptions) {
     this.#libp2p = libp2p
     this.#gate = gate
     this.#guestMs = guestMs
+    this.#farewellMs = farewellMs
     this.key = key
     libp2p.addEventListener('peer:connect', ({ detail }) => this.#tell('connected', detail))
     libp2p.addEventListener('peer:disconnect', ({ detail }) => {
@@ -147,10 +151,8 @@ class Libp2pHost implements NetworkHost {
   }
 
   async review(): Promise<void> {
-    const unwelcome = this.#libp2p
-      .getConnections()
-      .filter(({ remotePeer }) => !this.#gate.mayStay(remotePeer))
-    for (const connection of unwelcome) connection.abort(new UnavailableError('no longer admitted'))
+    if (this.#farewellMs === 0) this.#showOut()
+    else setTimeout(() => this.#showOut(), this.#farewellMs).unref()
     // A guest that was connected when it became a member is met now.
     for (const peer of this.#libp2p.getPeers()) {
       if (!this.#members.has(String(peer))) this.#tell('connected', peer)
@@ -159,6 +161,13 @@ class Libp2pHost implements NetworkHost {
 
   traffic(): ReadonlyMap<string, TrafficTotals> {
     return this.#traffic.byProtocol
+  }
+
+  #showOut(): void {
+    for (const connection of this.#libp2p.getConnections()) {
+      if (!this.#gate.mayStay(connection.remotePeer))
+        connection.abort(new UnavailableError('no longer admitted'))
+    }
   }
 
   #channel(

@@ -52,6 +52,8 @@ export interface RepositoriesDeps {
   readonly holds?: Holds
   /** Must a flist not exist? Its names are not shown. */
   readonly isPurged?: (flist: FlistId) => boolean
+  /** @throws {ForbiddenError} where what this node signs counts nowhere: it was cut. */
+  readonly requireStanding?: () => void
 }
 
 /** What became of operations that a peer sent. */
@@ -77,6 +79,7 @@ export class SignedRepositories implements Repositories {
   readonly #wall: Clock
   readonly #authority: () => Authority
   readonly #holding: Holding
+  readonly #requireStanding: () => void
   readonly #clock: HybridClock
   readonly #memory: RepositoryMemory
   /** Realms that this folder was in before. */
@@ -100,6 +103,7 @@ export class SignedRepositories implements Repositories {
     this.#wall = clock
     this.#authority = authority
     this.#holding = holdingOf(deps)
+    this.#requireStanding = deps.requireStanding ?? (() => {})
     this.#clock = new HybridClock(clock)
     this.#incarnation = identity.incarnation
     this.#memory = memory
@@ -201,6 +205,7 @@ export class SignedRepositories implements Repositories {
     parseRepositoryName(repository)
     checkChanges(changes)
     return this.#turns.run(repository, async () => {
+      this.#requireStanding()
       const state = await this.#state(repository)
       const effects = await this.#effectsOf(state, changes)
       if (effects.length === 0) return []

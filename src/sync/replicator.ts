@@ -122,11 +122,17 @@ export class Replicator {
     else neighbour.bell.ring()
   }
 
-  /** Who is a member may have changed: takes leave of who is none, and meets who has become one. */
+  /** Who is a member may have changed: who is none is told, and left; who has become one is met. */
   review(): void {
     const { host, isMember } = this.#deps
     for (const id of [...this.#neighbours.keys()]) {
-      if (!isMember(Buffer.from(id, 'hex'))) void this.#end(id)
+      if (isMember(Buffer.from(id, 'hex'))) continue
+      // Its own channel stands until the connection ends: it asks what has changed, and hears that it was cut.
+      this.#neighbours
+        .get(id)
+        ?.client?.hint()
+        .catch(() => {})
+      void this.#end(id)
     }
     for (const { key } of host.peers()) this.#meet(key)
   }

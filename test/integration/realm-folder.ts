@@ -78,7 +78,7 @@ export class Folder {
     return page?.items.some(({ connected }) => connected) === true
   }
 
-  async status(): Promise<{ counts: { chunks: number } } | undefined> {
+  async status(): Promise<{ counts: { chunks: number }; cut: boolean } | undefined> {
     return this.#json('/api/v1/status')
   }
 
@@ -88,6 +88,11 @@ export class Folder {
   }
 
   async put(name: string, content: string): Promise<void> {
+    const { status, text } = await this.upload(name, content)
+    assert.equal(status, 200, text)
+  }
+
+  async upload(name: string, content: string): Promise<{ readonly status: number; readonly text: string }> {
     const form = new FormData()
     const archive = gzipSync(tarOf(member({ path: 'etc/hostname', content })))
     form.append('file', new Blob([archive]), `${name}.tar.gz`)
@@ -97,7 +102,7 @@ export class Folder {
       headers: { authorization: `bearer ${node.token}` },
       body: form,
     })
-    assert.equal(response.status, 200, await response.text())
+    return { status: response.status, text: await response.text() }
   }
 
   /** Whom a token proves here. */

@@ -41,8 +41,18 @@ describe('a farm', () => {
     await a.zhub('realm', 'cut', 'second')
     await until('the tokens of a node that was cut are void', async () => !(await a.signsIn(onB.token)))
     assert.equal((await a.view())?.members.find(({ name }) => name === 'second')?.state, 'cut')
+    await until('B hears that it was cut', async () => (await b.status())?.cut === true)
+    const refused = await b.upload('late', 'c')
+    assert.equal(refused.status, 403)
+    assert.match(refused.text, /cut from its realm farm.*zhub realm uncut second.*zhub realm leave/)
+    assert.equal((await b.attempt('rm', 'Administrator/two.flist')).code, 4)
+    assert.match(await b.zhub('status'), /writes +refused: this node was cut/)
+    assert.match(onB.log(), /cut from its realm farm/)
     await a.zhub('realm', 'uncut', 'second')
     assert.ok(await a.signsIn(onB.token))
+    await until('B hears that it counts again', async () => (await b.status())?.cut === false)
+    await b.put('late', 'c')
+    await until('it counts on A', async () => (await a.list()).includes('late.flist'))
   })
 
   it('takes a node in that was told before it ran, once its inviter answers; an invite is good once', async (context) => {
