@@ -40,7 +40,9 @@ for (const [name, run] of Object.entries(SCENARIOS)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue
   progress(`${name} begins`)
   try {
-    figures.push(...(await run()))
+    const found = await run()
+    for (const { what, measured, bound } of found) progress(`${what}: ${measured}, bound ${bound}`)
+    figures.push(...found)
   } catch (error) {
     progress(`${name} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
     figures.push({ what: name, measured: 'failed', bound: '', isKept: false })
