@@ -168,7 +168,10 @@ export async function serveChunks(channel: Channel, held: HeldChunks, limits: Se
         await channel.send(encodeChunkMessage({ type: 'busy', number, retryMs: BUSY_MS }))
       } else {
         const order = new Order(channel, message, limits)
-        await order.accept()
+        await order.accept().catch((error: unknown) => {
+          order.end() // nobody would fill it
+          throw error
+        })
         const answered = limits.turns
           .run(() => order.fill(held, ending.signal), { signal: ending.signal })
           .catch((error: unknown) => {
