@@ -197,8 +197,10 @@ export class ChunkFetcher {
     const id = toHex(peer)
     let retryMs = FIRST_RETRY_MS
     while (!signal.aborted) {
+      const sinceMs = scheduler.now()
+      let channel: ChunkChannel | undefined
       try {
-        const channel = new ChunkChannel(
+        channel = new ChunkChannel(
           await host.open(peer, CHUNK_PROTOCOL, { ...CHUNK_PROTOCOL_OPTIONS, signal }),
           scheduler,
         )
@@ -222,11 +224,18 @@ export class ChunkFetcher {
         if (isLie(error)) this.#lied(id, messageOf(error))
         else if (!signal.aborted) log.debug(`a chunk channel ended: ${messageOf(error)}`, { peer: id })
       }
-      this.#channels.delete(id)
-      this.#step({ type: 'gone', peer: id })
+      this.#ended(id, channel)
+      if (scheduler.now() - sinceMs >= LAST_RETRY_MS) retryMs = FIRST_RETRY_MS // it was good for a while
       await scheduler.sleep(retryMs * (0.5 + scheduler.random()), { signal }).catch(() => {})
       retryMs = Math.min(2 * retryMs, LAST_RETRY_MS)
     }
+  }
+
+  /** One of a connection that is gone may end after the peer has come back, with another. */
+  #ended(id: string, channel: ChunkChannel | undefined): void {
+    if (channel === undefined || this.#channels.get(id) !== channel) return
+    this.#channels.delete(id)
+    this.#step({ type: 'gone', peer: id })
   }
 
   #take(peer: string, item: FetchItem, bytes: Uint8Array): void {
