@@ -43,7 +43,10 @@ describe('kill -9', () => {
           await checkLedger(node, ledger)
           if (round % 5 === 0 || round === ROUNDS) await checkStore(node)
           if (round < ROUNDS) {
-            uploads += await uploadUntilKilled(node, ledger, { round, killAfterMs: 1.5 * random() * uploadMs })
+            uploads += await uploadUntilKilled(node, ledger, {
+              round,
+              killAfterMs: 1.5 * random() * uploadMs,
+            })
           }
         } finally {
           await node.kill()
