@@ -86,7 +86,7 @@ export class Gatekeeper {
 
   /** Before the body: an upload is not received for nothing. */
   #checkStanding(route: Route): void {
-    if (isSigned(route)) this.#requireStanding()
+    if (route.mutates === true && isWrite(route)) this.#requireStanding()
   }
 
   #admitMutation(request: IncomingMessage): void {
@@ -157,13 +157,13 @@ export class Gatekeeper {
   }
 }
 
-/** Does it end in an operation of this node's, or in chunks? */
-function isSigned({ mutates, access, writes }: Route): boolean {
-  return mutates === true && (access === 'user' || writes === true)
+/** Is it there for operations of this node's, or for chunks? */
+function isWrite({ access, writes }: Route): boolean {
+  return access === 'session' || access === 'user' || writes === true
 }
 
 /** What a read-only node has for a route that writes: a page for people, an error for programs. */
-function refuseWrites({ access, writes }: Route): void {
-  if (access === 'session') throw new Refusal(redirect('/readonly'))
-  if (access === 'user' || writes === true) throw new Refusal(styleB(400, 'readonly mode'))
+function refuseWrites(route: Route): void {
+  if (!isWrite(route)) return
+  throw new Refusal(route.access === 'session' ? redirect('/readonly') : styleB(400, 'readonly mode'))
 }

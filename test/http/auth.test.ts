@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ForbiddenError } from '../../src/errors.ts'
+import { fakeNode } from './doubles.ts'
 import { ADMIN, ALICE, publish, startServer } from './harness.ts'
 
 const styleB = (message: string) => `{"message":"${message}","status":"error"}\n`
@@ -122,6 +124,25 @@ test('read-only comes before everything, and reads go on', async (t) => {
     assert.deepEqual([reply.status, reply.text], [400, styleB('readonly mode')])
   }
   assert.equal((await ask('GET', '/api/flist')).status, 200)
+})
+
+test('a node that was cut takes nothing that it would sign, of no form either, and reads go on', async (t) => {
+  const requireStanding = () => {
+    throw new ForbiddenError('this node was cut')
+  }
+  const { ask } = await startServer(t, {}, {}, { ...fakeNode(), requireStanding })
+  for (const [method, path] of [
+    ['DELETE', '/api/flist/me/x'],
+    ['POST', '/api/flist/me/upload'],
+    ['POST', '/upload'],
+    ['POST', '/merge'],
+  ] as const) {
+    const { status, text } = await ask(method, path, { headers: ALICE })
+    assert.equal(status, 403, path)
+    assert.match(text, /this node was cut/, path)
+  }
+  for (const path of ['/api/flist', '/api/flist/me', '/upload'])
+    assert.equal((await ask('GET', path, { headers: ALICE })).status, 200, path)
 })
 
 test('a request that a browser marks as cross-site changes nothing', async (t) => {
