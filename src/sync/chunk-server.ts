@@ -233,7 +233,9 @@ class Order {
       if (bytes !== undefined) await pass(bytes.length)
       await this.#channel.send(encodeChunkMessage({ type: 'chunk', number, index, bytes }))
       this.#open.delete(index)
-      promised.kept(keyOf({ naming, id }), this.#peer, now())
+      const key = keyOf({ naming, id })
+      if (bytes === undefined) promised.broken(key)
+      else promised.kept(key, this.#peer, now())
     }
   }
 
