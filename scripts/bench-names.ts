@@ -10,9 +10,8 @@ import { Agent, request, type RequestOptions } from 'node:http'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { buffer } from 'node:stream/consumers'
-import tar from 'tar-stream'
 import { dataFolder } from '../src/data-folder.ts'
+import { tarOf } from '../test/integration/archives.ts'
 import { median, startBenchNode } from './bench-node.ts'
 
 const FLISTS = Number(process.env['ZHUB_BENCH_FLISTS'] ?? 100_000)
@@ -69,11 +68,9 @@ try {
 }
 
 async function publish(): Promise<void> {
-  const pack = tar.pack()
-  pack.entry({ name: 'motd' }, 'hello\n')
-  pack.finalize()
+  const archive = await tarOf([{ name: 'motd', content: 'hello\n' }])
   const form = new FormData()
-  form.set('file', new Blob([await buffer(pack)]), 'first.tar')
+  form.set('file', new Blob([new Uint8Array(archive)]), 'first.tar')
   const answer = await fetch(`${node.http}${ME}/upload`, {
     method: 'POST',
     headers: { authorization: `bearer ${node.token}` },

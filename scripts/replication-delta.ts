@@ -2,43 +2,30 @@
 import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { FarmNodes, type FarmNode } from '../test/integration/farm-nodes.ts'
+import type { FarmNode, FarmNodes } from '../test/integration/farm-nodes.ts'
 import { progress } from './figures.ts'
 import type { Figure } from './figures.ts'
-import { randomFile } from './replication-fanout.ts'
+import { heldBytes, IMAGE, randomFile, withPair, type ImageOptions } from './image-farm.ts'
 
 const MIB = 2 ** 20
 const KIB = 2 ** 10
-const NAME = 'Administrator/image'
 const REPOSITORIES = 20
 const PATIENCE_MS = 3 * 60_000
 
-export async function delta({
-  mib,
-  place,
-}: {
-  readonly mib: number
-  readonly place: string
-}): Promise<Figure[]> {
-  const farm = await FarmNodes.open({ sites: [2], place })
-  const folder = await randomFile(place, mib)
-  try {
-    await farm.found()
-    const [a, b] = farm.all
-    if (a === undefined || b === undefined) return []
-    await a.zhub('put', folder, NAME)
-    progress(`${mib} MiB are on the first`)
+export function delta(options: ImageOptions): Promise<Figure[]> {
+  return withPair(options, async ({ farm, a, b, folder }) => {
+    const { mib } = options
     await settled(a, b)
     progress('and on the second')
-    const chunksBefore = (await bytesOf(a)).bytes
+    const heldBefore = await heldBytes(a)
     const wireBefore = wire(farm)
     await changeOneByte(join(folder, 'file'), mib)
-    await a.zhub('put', folder, NAME)
+    await a.zhub('put', folder, IMAGE)
     await settled(a, b)
     await sleep(2000)
     const onWire = wire(farm) - wireBefore
     // New chunks, the parts of the new flist among them.
-    const added = (await bytesOf(a)).bytes - chunksBefore
+    const added = (await heldBytes(a)) - heldBefore
     const bound = 1.05 * added + 64 * KIB
     return [
       {
@@ -49,10 +36,7 @@ export async function delta({
       },
       await nothing(farm, a, b),
     ]
-  } finally {
-    await farm.close()
-    await rm(folder, { recursive: true, force: true })
-  }
+  })
 }
 
 /** A node that comes back and finds nothing new, with a few repositories. */
@@ -75,7 +59,7 @@ async function nothing(farm: FarmNodes, a: FarmNode, b: FarmNode): Promise<Figur
   }
 }
 
-async function settled(a: FarmNode, b: FarmNode, name = NAME): Promise<void> {
+async function settled(a: FarmNode, b: FarmNode, name = IMAGE): Promise<void> {
   const wanted = (await a.get(`/${name}.flist.md5`)).body.toString()
   for (const endMs = performance.now() + PATIENCE_MS; performance.now() < endMs; await sleep(200)) {
     const { body, headers } = await b.get(`/${name}.flist.md5`)
@@ -92,11 +76,6 @@ async function changeOneByte(path: string, mib: number): Promise<void> {
   byte[0] = (byte[0] ?? 0) ^ 1
   await file.write(byte, 0, 1, at)
   await file.close()
-}
-
-async function bytesOf(node: FarmNode): Promise<{ readonly bytes: number }> {
-  const { counts } = await node.getJson<{ counts: { bytes: number } }>('/api/v1/status')
-  return counts
 }
 
 /** Both ways, over the second host's line. */

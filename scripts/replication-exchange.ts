@@ -1,16 +1,14 @@
 /** One image from one node to one other on this machine, beside what a raw libp2p stream and the store alone do here. */
 import { execFile } from 'node:child_process'
-import { rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { FarmNodes, type FarmNode } from '../test/integration/farm-nodes.ts'
+import type { FarmNode } from '../test/integration/farm-nodes.ts'
 import { progress } from './figures.ts'
 import type { Figure } from './figures.ts'
-import { randomFile } from './replication-fanout.ts'
+import { heldBytes, IMAGE, withPair, type ImageOptions } from './image-farm.ts'
 
 const MIB = 2 ** 20
-const NAME = 'Administrator/image'
 const LEAST = 200
 const SHARE = 0.8
 const POLL_MS = 20
@@ -18,13 +16,8 @@ const PATIENCE_MS = 2 * 60_000
 /** Of the image: how it begins is the time of a hint, how it ends that of the last chunks. */
 const [FROM, TO] = [0.1, 0.9]
 
-export async function exchange({
-  mib,
-  place,
-}: {
-  readonly mib: number
-  readonly place: string
-}): Promise<Figure[]> {
+export async function exchange(options: ImageOptions): Promise<Figure[]> {
+  const { mib, place } = options
   const raw = await rateOf('bench-net.js', ['--mib', String(mib), '--rounds', '3'], /raw\s+(\d+) MB\/s/)
   const store =
     (await rateOf(
@@ -35,14 +28,7 @@ export async function exchange({
     )) *
     (MIB / 1e6)
   progress(`a raw stream takes ${raw.toFixed(0)} MB/s, the store ${store.toFixed(0)}`)
-  const farm = await FarmNodes.open({ sites: [2], place })
-  const folder = await randomFile(place, mib)
-  try {
-    await farm.found()
-    const [a, b] = farm.all
-    if (a === undefined || b === undefined) return []
-    await a.zhub('put', folder, NAME)
-    progress(`${mib} MiB are on the first`)
+  return withPair(options, async ({ b }) => {
     const rate = await rateInto(b, mib * MIB)
     const slower = Math.min(raw, store)
     return [
@@ -53,10 +39,7 @@ export async function exchange({
         isKept: rate >= LEAST && rate >= SHARE * slower,
       },
     ]
-  } finally {
-    await farm.close()
-    await rm(folder, { recursive: true, force: true })
-  }
+  })
 }
 
 async function rateOf(
@@ -78,19 +61,15 @@ async function rateOf(
 
 /** MB/s while most of the image comes; waits until all of it is held. */
 async function rateInto(node: FarmNode, bytes: number): Promise<number> {
-  const counted = async () => {
-    const { counts } = await node.getJson<{ counts: { bytes: number } }>('/api/v1/status')
-    return counts.bytes
-  }
   let [begin, end] = [
     { ms: 0, bytes: 0 },
     { ms: 0, bytes: 0 },
   ]
   for (const endMs = performance.now() + PATIENCE_MS; performance.now() < endMs; await sleep(POLL_MS)) {
-    const now = { bytes: await counted(), ms: performance.now() }
+    const now = { bytes: await heldBytes(node), ms: performance.now() }
     if (now.bytes < FROM * bytes) begin = now
     if (now.bytes < TO * bytes) end = now
-    const { headers } = await node.get(`/${NAME}.flist.md5`)
+    const { headers } = await node.get(`/${IMAGE}.flist.md5`)
     if (headers['x-hub-complete'] === 'true') {
       if (end.ms > begin.ms && begin.ms > 0) return (end.bytes - begin.bytes) / 1000 / (end.ms - begin.ms)
       throw new Error('it came before anybody looked: give more MiB')

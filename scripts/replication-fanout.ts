@@ -1,26 +1,22 @@
 /** One image to many nodes over slow lines, as each would like to have it at once. */
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
-import { mkdir, open, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FarmNodes, type FarmNode } from '../test/integration/farm-nodes.ts'
 import type { Hosts } from '../test/doubles/hosts.ts'
-import { noise } from '../test/doubles/noise.ts'
 import { cpuShare, progress } from './figures.ts'
 import type { Figure } from './figures.ts'
+import { IMAGE, randomFile, type ImageOptions } from './image-farm.ts'
 
 const MIB = 2 ** 20
-const NAME = 'Administrator/image'
 const POLL_MS = 250
 const LINE_MS = 60_000
 
-export interface FanOutOptions {
+export interface FanOutOptions extends ImageOptions {
   readonly nodes: number
-  readonly mib: number
   readonly rateMbit: number
-  readonly place: string
 }
 
 export async function fanOut({ nodes, mib, rateMbit, place }: FanOutOptions): Promise<Figure[]> {
@@ -35,7 +31,7 @@ export async function fanOut({ nodes, mib, rateMbit, place }: FanOutOptions): Pr
     if (seed === undefined) return []
     progress(`${nodes + 1} nodes are a farm`)
     const before = farm.hosts.at(0).traffic().sentBytes
-    await seed.zhub('put', folder, NAME)
+    await seed.zhub('put', folder, IMAGE)
     progress(`${mib} MiB are on the first`)
     const cpu = cpuShare()
     const startedMs = performance.now()
@@ -67,20 +63,10 @@ export async function fanOut({ nodes, mib, rateMbit, place }: FanOutOptions): Pr
   }
 }
 
-/** A folder with one file that nothing can compress. */
-export async function randomFile(place: string, mib: number): Promise<string> {
-  const folder = join(place, `zhub-image-${process.pid}`)
-  await mkdir(folder, { recursive: true })
-  const file = await open(join(folder, 'file'), 'w')
-  for (let at = 0; at < mib; at++) await file.write(noise(at + 1, MIB))
-  await file.close()
-  return folder
-}
-
 /** Seconds since `startedMs` until a node has all of the image; `Infinity` when it has it not in time. */
 async function untilComplete(node: FarmNode, startedMs: number, patienceMs: number): Promise<number> {
   for (;;) {
-    const { status, headers } = await node.get(`/${NAME}.flist.md5`)
+    const { status, headers } = await node.get(`/${IMAGE}.flist.md5`)
     const tookMs = performance.now() - startedMs
     if (status === 200 && headers['x-hub-complete'] === 'true') {
       progress(`${node.name} has it after ${(tookMs / 1000).toFixed(1)} s`)
