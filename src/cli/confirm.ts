@@ -4,16 +4,13 @@ import { UsageError, type CommandContext } from './command.ts'
 export const YES = { name: 'yes', help: 'do not ask' }
 
 /**
- * Asks on the terminal, unless `--yes` is given; `ask` writes what would happen.
+ * Asks on the terminal, unless `--yes` is given; the question says what would happen.
  * @throws {UsageError} where nobody can answer.
  */
-export async function agrees(
-  { options, stdin, stderr }: CommandContext,
-  ask: () => Promise<string>,
-): Promise<boolean> {
+export async function agrees({ options, stdin, stderr }: CommandContext, question: string): Promise<boolean> {
   if (options.flag('yes')) return true
   requireAnswer({ options, stdin })
-  await stderr.write(`${await ask()} Type yes to go on: `)
+  await stderr.write(`${question} Type yes to go on: `)
   return /^yes$/i.test((await readLine(stdin)).trim())
 }
 

@@ -32,7 +32,7 @@ export const purge: Command = {
     const { args, options, client, stdout, stderr } = context
     requireAnswer(context)
     const wanted = await find(context, parseReference(args[0] ?? ''))
-    if (!(await agrees(context, () => Promise.resolve(question(context, wanted))))) {
+    if (!(await agrees(context, question(context, wanted)))) {
       await stderr.write('nothing was removed\n')
       return 1
     }

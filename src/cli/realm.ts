@@ -159,7 +159,7 @@ export const leaveRealm: Command = {
     const question =
       `This node leaves the realm ${name}: it gets no more of what the others publish, they get no more of what it\n` +
       'publishes, and its tokens are void there. What it holds comes along. An invite brings it back.'
-    if (view.shared && !(await agrees(context, () => Promise.resolve(question)))) {
+    if (view.shared && !(await agrees(context, question))) {
       await context.stderr.write('this node stays\n')
       return 1
     }

@@ -25,7 +25,7 @@ interface Held {
 export class RowLeases implements Leases {
   readonly #rows: RowStore
   readonly #clock: () => number
-  /** A few, of which some hold hundreds of thousands: counting holders for each id took as much again. */
+  /** Those that hold something: a few, of which some hold hundreds of thousands: counting holders for each id took as much again. */
   readonly #open = new Set<Held>()
   readonly #turn = new Mutex()
   readonly #watches = new Set<Held>()
@@ -37,7 +37,6 @@ export class RowLeases implements Leases {
 
   open(): Lease {
     const held: Held = { chunks: new Set(), flists: new Set() }
-    this.#open.add(held)
     return {
       holdChunks: (ids) => {
         for (const id of ids) this.#hold(held, 'chunks', id)
@@ -105,7 +104,6 @@ export class RowLeases implements Leases {
     })
   }
 
-  /** A lease that was released holds again from here on. */
   #hold(held: Held, kind: keyof Held, id: Uint8Array): void {
     const key = toLatin1(id)
     held[kind].add(key)

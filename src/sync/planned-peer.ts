@@ -50,10 +50,6 @@ export class PlannedPeer {
     return this.#bytes
   }
 
-  asked(): Iterable<string> {
-    return this.#asks.keys()
-  }
-
   has(key: string): boolean | undefined {
     return this.#distrusted.has(key) ? false : this.#known.get(key)?.has
   }

@@ -15,8 +15,6 @@ const ROUNDS = Number(process.env['ZHUB_CRASH_ROUNDS'] ?? 50)
 const SEED = Number(process.env['ZHUB_CRASH_SEED'] ?? Date.now() % 1_000_000)
 const NAMES = ['alpha', 'beta', 'gamma', 'delta']
 
-const EMPTY = Buffer.alloc(0)
-
 /** What was sent for a name, by the marker file in it, and what the node acknowledged. */
 interface Ledger {
   readonly sent: Map<string, Set<string>>
@@ -63,9 +61,10 @@ describe('kill -9', () => {
 async function measureUpload(data: string): Promise<number> {
   const node = await startNode(data)
   try {
-    const archives = await Promise.all(NAMES.map((name, at) => archiveOf(name, at)))
     const startMs = performance.now()
-    const answers = await Promise.all(NAMES.map((name, at) => upload(node, name, archives[at] ?? EMPTY)))
+    const answers = await Promise.all(
+      NAMES.map(async (name, at) => upload(node, name, await archiveOf(name, at))),
+    )
     assert.deepEqual(new Set(answers), new Set([200]))
     return performance.now() - startMs
   } finally {
